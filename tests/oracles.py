@@ -1,0 +1,35 @@
+"""Outside judges that tests lean on: skipped with the install line where missing, a failure where CI is set."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import shutil
+from types import ModuleType
+
+import pytest
+
+
+def _missing(what: str, install: str) -> None:
+    line = f"{what} is missing; install it with: {install}"
+    if os.environ.get("CI"):
+        pytest.fail(line)
+    pytest.skip(line)
+
+
+def need_module(name: str, install: str | None = None) -> ModuleType:
+    """Import an oracle package, or skip (fail in CI) with the line that installs it."""
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        _missing(name, install or f"pip install {name}")
+        raise
+
+
+def need_tool(name: str, install: str) -> str:
+    """Path of an outside program, or skip (fail in CI) with the line that installs it."""
+    path = shutil.which(name)
+    if path is None:
+        _missing(name, install)
+    assert path is not None
+    return path
