@@ -1,0 +1,124 @@
+"""What an estimate says: one frozen row a layer, and the totals of the run.
+
+Energy components are always the keys of ``COMPONENTS``; the parts of a row, and the parts of an estimate, add up to its total.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+COMPONENTS = ("mac", "accumulator", "scratchpad", "vector", "dram", "static")
+"""Where energy goes: multipliers and adders; partial-sum storage; every other on-chip memory; the vector unit; memory chips and
+their interface; and power that flows whether or not work is done (leakage, clock trees, idle circuits)."""
+
+
+@dataclass(frozen=True, slots=True)
+class LayerEstimate:
+    """One operation of the workload on the target.
+
+    Attributes:
+        name, op: of the workload's operation.
+        engine: ``matrix`` or ``vector``.
+        m, n, k, groups: sizes of a matrix product (0 for vector operations).
+        macs: multiply-accumulates; 0 for vector operations.
+        operations: scalar operations of a vector operation; for a matrix product 2 x macs.
+        cycles: from the end of the previous operation to the end of this one; ``compute_cycles`` + ``stall_cycles``.
+        compute_cycles: while the engine works, pipeline fill included.
+        stall_cycles: while it waits for memory, for a launch, or for a lowered clock.
+        seconds: the same in time.
+        utilisation: useful MACs (or vector operations) over what the engine's peak does in ``cycles``; 0 to 1.
+        bound: ``compute``, ``memory``, ``vector``, ``launch`` or ``power``: what sets ``cycles``.
+        dram_bytes: moved to and from memory chips.
+        sram_bytes: moved in and out of on-chip memories, accumulators excluded.
+        actions: action name -> count; the unit is in the name (``mac``, ``dram_bytes``, ...).
+        energy_pj: component -> pJ; every one of ``COMPONENTS`` is present.
+    """
+
+    name: str
+    op: str
+    engine: str
+    m: int
+    n: int
+    k: int
+    groups: int
+    macs: int
+    operations: int
+    cycles: int
+    compute_cycles: int
+    stall_cycles: int
+    seconds: float
+    utilisation: float
+    bound: str
+    dram_bytes: int
+    sram_bytes: int
+    actions: Mapping[str, float]
+    energy_pj: Mapping[str, float]
+
+    @property
+    def total_pj(self) -> float:
+        """Energy of the layer, pJ."""
+        return sum(self.energy_pj.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A workload on a target.
+
+    Attributes:
+        workload, target, precision: names.
+        batch: inferences that the totals cover.
+        clock_hz: the clock that ``cycles`` count (nominal; a power-limited layer shows as stall cycles).
+        cycles, seconds, joules: totals for the whole batch.
+        rows: a row an operation, in execution order.
+        energy_pj: component -> pJ over all rows.
+        peak_macs_per_s, dram_bytes_per_s: the target's ceilings at this precision, for a roofline.
+        macs: multiply-accumulates of the batch.
+        inferences_per_s: batch / seconds.
+        evidence: claim -> weakest kind of evidence that it rests on (``silicon``, ``rtl``, ``published``, ``derived``,
+            ``assumed``); keys ``arithmetic``, ``timing``, ``energy``.
+    """
+
+    workload: str
+    target: str
+    precision: str
+    batch: int
+    clock_hz: float
+    cycles: int
+    seconds: float
+    joules: float
+    rows: tuple[LayerEstimate, ...]
+    energy_pj: Mapping[str, float]
+    peak_macs_per_s: float
+    dram_bytes_per_s: float
+    inferences_per_s: float
+    macs: int
+    evidence: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def watts(self) -> float:
+        """Mean power, W."""
+        return self.joules / self.seconds if self.seconds > 0 else 0.0
+
+    @property
+    def layers(self) -> pd.DataFrame:
+        """A data frame, one row a layer; ``actions`` and ``energy_pj`` are spread as ``actions.mac``, ``energy_pj.dram``, ..."""
+        import pandas as pd
+
+        flat: list[dict[str, Any]] = []
+        for row in self.rows:
+            cells = asdict(row)
+            for group in ("actions", "energy_pj"):
+                cells.update({f"{group}.{key}": value for key, value in cells.pop(group).items()})
+            flat.append(cells)
+        return pd.DataFrame(flat)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain numbers, strings, lists and dicts, ready for JSON; ``rows`` becomes a list of dicts."""
+        out = asdict(self)
+        out["rows"] = [dict(row) for row in out["rows"]]
+        return out
