@@ -1,6 +1,7 @@
 """What an estimate says: one frozen row a layer, and the totals of the run.
 
-Energy components are always the keys of ``COMPONENTS``; the parts of a row, and the parts of an estimate, add up to its total.
+Energy components are always the keys of ``COMPONENTS``; the parts of a row, and the parts of an estimate, add up to
+its total.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 COMPONENTS = ("mac", "accumulator", "scratchpad", "vector", "dram", "static")
-"""Where energy goes: multipliers and adders; partial-sum storage; every other on-chip memory; the vector unit; memory chips and
-their interface; and power that flows whether or not work is done (leakage, clock trees, idle circuits)."""
+"""Where energy goes: multipliers and adders; partial-sum storage; every other on-chip memory; the vector unit; memory
+chips and their interface; and power that flows whether or not work is done (leakage, clock trees, idle circuits)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +107,8 @@ class Estimate:
 
     @property
     def layers(self) -> pd.DataFrame:
-        """A data frame, one row a layer; ``actions`` and ``energy_pj`` are spread as ``actions.mac``, ``energy_pj.dram``, ..."""
+        """A data frame, one row a layer; ``actions`` and ``energy_pj`` are spread as ``actions.mac``,
+        ``energy_pj.dram``, ..."""
         import pandas as pd
 
         flat: list[dict[str, Any]] = []

@@ -1,0 +1,259 @@
+"""Find, read and check target files: a name or a path in, a :class:`Target` or one clear line out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+
+from hwsim.errors import FormatError, HwsimError, TargetError, UnitError, nearest, unknown
+from hwsim.target.schema import GpuMachine, SystolicMachine, Target
+from hwsim.target.yaml import Document, Key, parse_yaml, read_yaml
+
+_PACKAGE = Path(__file__).resolve().parents[1]
+
+
+def _folder() -> Path:
+    """Shipped targets: beside the package in a checkout, inside it in an installed wheel."""
+    packed = _PACKAGE / "_data" / "targets"
+    return packed if packed.is_dir() else _PACKAGE.parent / "targets"
+
+
+def names() -> tuple[str, ...]:
+    """Names of the shipped targets, sorted."""
+    return tuple(sorted(path.stem for path in _folder().glob("*.yaml")))
+
+
+def load_target(name_or_path: str | Path) -> Target:
+    """Load a shipped target by name, or any target file by path (it ends in .yaml or .yml, or has a folder in it).
+
+    Raises:
+        TargetError: one line: no such name (the nearest is named), or ``path:line: what was expected, what was found``.
+    """
+    text = str(name_or_path)
+    if isinstance(name_or_path, Path) or text.endswith((".yaml", ".yml")) or "/" in text or "\\" in text:
+        return build_target(read_yaml(name_or_path))
+    if text not in names():
+        raise unknown(TargetError, "target", text, names())
+    return _shipped(text)
+
+
+@lru_cache(maxsize=64)
+def _shipped(name: str) -> Target:
+    target = build_target(read_yaml(_folder() / f"{name}.yaml"))
+    if target.name != name:
+        raise TargetError(f"expected the name {name!r} like the file's, found {target.name!r}", where=f"{name}.yaml")
+    return target
+
+
+def loads_target(text: str, path: str = "<text>") -> Target:
+    """Build a target from YAML text. Raises TargetError as :func:`load_target` does."""
+    return build_target(parse_yaml(text, path))
+
+
+def build_target(document: Document) -> Target:
+    """Validate a parsed file. Raises TargetError as :func:`load_target` does."""
+    try:
+        target = Target.model_validate(document.data)
+    except ValidationError as error:
+        raise _explain(document, error) from None
+    _check_sources(document, document.data, (), target)
+    _check_precisions(document, target)
+    _check_machine(document, target)
+    _check_bands(document, target)
+    return target
+
+
+def _explain(document: Document, error: ValidationError) -> TargetError:
+    """Turn pydantic's list into one line about the first fault in the file; count the others."""
+    found = []
+    for fault in error.errors(include_url=False):
+        key = _in_file(document.data, fault["loc"])
+        where = document.where(key)
+        found.append((int(where.rpartition(":")[2]), where, key, fault))
+    found.sort(key=lambda item: item[0])
+    _, where, key, fault = found[0]
+    message, hint = _sentence(key, fault)
+    if len(found) > 1:
+        more = f"{len(found) - 1} more fault{'s' if len(found) > 2 else ''} in the file"
+        hint = f"{hint}; {more}" if hint else more
+    return TargetError(message, where=where, hint=hint)
+
+
+def _in_file(data: Any, location: tuple[int | str, ...]) -> Key:
+    """pydantic's location without the union tags that are not in the file. A missing last key stays."""
+    key: list[int | str] = []
+    for index, part in enumerate(location):
+        inside = isinstance(data, dict) and part in data
+        if inside or (isinstance(data, list) and isinstance(part, int) and part < len(data)):
+            key.append(part)
+            data = data[part]
+        elif index == len(location) - 1:
+            key.append(part)
+    return tuple(key)
+
+
+def _sentence(key: Key, fault: Any) -> tuple[str, str | None]:
+    """What was expected and found, and a hint, for one of pydantic's faults."""
+    kind, found, context = fault["type"], fault.get("input"), fault.get("ctx", {})
+    path = ".".join(map(str, key))
+    if kind == "extra_forbidden":
+        fields = sorted(_fields(fault["loc"][:-1]))
+        close = nearest(str(key[-1]), fields)
+        hint = f"did you mean {close!r}?" if close else f"one of: {', '.join(fields)}"
+        return f"unknown key {str(key[-1])!r}" + (f" in {'.'.join(map(str, key[:-1]))}" if len(key) > 1 else ""), hint
+    if kind == "missing":
+        parent = ".".join(map(str, key[:-1])) or "the file"
+        return f"expected the key {str(key[-1])!r} in {parent}, found none", None
+    if kind == "literal_error":
+        return _choice(path, found, context.get("expected", ""))
+    if kind == "union_tag_invalid":
+        return _choice(f"{path}.kind", context.get("tag"), context.get("expected_tags", ""))
+    if kind == "union_tag_not_found":
+        return f"expected the key 'kind' in {path}, found none", None
+    expected = {
+        "float_type": "a number",
+        "int_type": "a whole number",
+        "string_type": "text",
+        "bool_type": "true or false",
+        "dict_type": "a mapping",
+        "model_type": "a mapping",
+        "model_attributes_type": "a mapping",
+        "finite_number": "a finite number",
+        "greater_than": f"a number above {context.get('gt')}",
+        "greater_than_equal": f"a whole number of at least {context.get('ge')}",
+        "string_pattern_mismatch": f"text like {context.get('pattern')}",
+        "string_too_short": "text, not empty",
+        "string_too_long": f"text of at most {context.get('max_length')} characters",
+        "too_short": "at least one entry",
+    }.get(kind, fault["msg"])
+    return f"{path}: expected {expected}, found {_show(found)}", None
+
+
+def _choice(path: str, found: Any, expected: str) -> tuple[str, str | None]:
+    choices = [word.strip("' ") for word in expected.replace(" or ", ",").split(",") if word.strip()]
+    close = nearest(str(found), choices)
+    return f"{path}: expected one of {', '.join(choices)}, found {_show(found)}", close and f"did you mean {close!r}?"
+
+
+def _show(found: Any) -> str:
+    if isinstance(found, dict):
+        return "a mapping"
+    if isinstance(found, list):
+        return "a list"
+    if found is None:
+        return "nothing"
+    text = repr(found)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _fields(location: tuple[int | str, ...]) -> set[str]:
+    """Keys that the models take at a pydantic location."""
+    here: list[Any] = [Target]
+    for part in location:
+        below: list[Any] = []
+        for model in here:
+            if part in model.model_fields:
+                below.extend(_models(model.model_fields[part].annotation))
+            elif {"systolic": SystolicMachine, "gpu": GpuMachine}.get(str(part)) is model:
+                below.append(model)
+        here = below or here
+    return {field for model in here for field in model.model_fields}
+
+
+def _models(annotation: Any) -> Iterator[type[BaseModel]]:
+    """Models inside a field's annotation (optional, union, or a dict's values)."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for inner in get_args(annotation):
+        yield from _models(inner)
+
+
+def _check_sources(document: Document, data: Any, at: Key, target: Target) -> None:
+    """Every ``source:`` below the sources themselves must be a key of them."""
+    if not isinstance(data, dict):
+        return
+    for key, value in data.items():
+        here = (*at, key)
+        if key == "source" and isinstance(value, str):
+            if value not in target.sources:
+                raise unknown(TargetError, "source", value, target.sources, where=document.where(here))
+        elif here != ("sources",):
+            _check_sources(document, value, here, target)
+
+
+def _check_precisions(document: Document, target: Target) -> None:
+    from hwsim.numerics import formats, units
+
+    if target.default_precision not in target.precisions:
+        where = document.where(("default_precision",))
+        raise unknown(TargetError, "precision", target.default_precision, target.precisions, where=where)
+    for name, precision in target.precisions.items():
+        at: Key = ("precisions", name)
+        _known(document, (*at, "unit"), lambda unit=precision.unit: units[unit], UnitError)
+        for tensor, declared in (("weights", precision.weights), ("activations", precision.activations)):
+            _known(document, (*at, tensor, "format"), lambda fmt=declared.format: formats[fmt], FormatError)
+            if (declared.granularity == "per_group") != (declared.group_size is not None):
+                raise TargetError(
+                    f"precisions.{name}.{tensor}: expected group_size with granularity per_group and only there, "
+                    f"found granularity {declared.granularity}, group_size {declared.group_size}",
+                    where=document.where((*at, tensor)),
+                )
+        if precision.activations.granularity != "per_tensor":
+            raise TargetError(
+                f"precisions.{name}.activations: expected granularity per_tensor, found {precision.activations.granularity}",
+                where=document.where((*at, "activations", "granularity")),
+            )
+
+
+def _known(document: Document, at: Key, look_up: Any, error: type[HwsimError]) -> None:
+    try:
+        look_up()
+    except error as fault:
+        raise TargetError(fault.message, where=document.where(at), hint=fault.hint) from None
+
+
+def _check_machine(document: Document, target: Target) -> None:
+    machine = target.machine
+    for name, precision in target.precisions.items():
+        needed = (
+            "macs_per_cycle" if isinstance(machine, GpuMachine) else "block" if machine.dataflow == "cube" else None
+        )
+        for key in ("macs_per_cycle", "block"):
+            if (getattr(precision, key) is not None) != (key == needed):
+                verb = "expected" if key == needed else "expected no"
+                kind = machine.kind if isinstance(machine, GpuMachine) else f"{machine.kind} {machine.dataflow}"
+                raise TargetError(
+                    f"precisions.{name}: {verb} key {key!r} on a {kind} machine",
+                    where=document.where(("precisions", name)),
+                )
+    if isinstance(machine, SystolicMachine):
+        cube = machine.dataflow == "cube"
+        for key, wanted in (("rows", not cube), ("cols", not cube), ("pipeline_cycles", cube)):
+            if (getattr(machine, key) is not None) != wanted:
+                verb = "expected" if wanted else "expected no"
+                raise TargetError(
+                    f"machine: {verb} key {key!r} with dataflow {machine.dataflow}", where=document.where(("machine",))
+                )
+    if (machine.shared is None) != (target.energy.shared_pj_per_byte is None):
+        raise TargetError(
+            "energy.shared_pj_per_byte: expected it where machine.shared is given and only there",
+            where=document.where(("energy",)),
+        )
+
+
+def _check_bands(document: Document, target: Target) -> None:
+    for path, quantity in target.quantities():
+        value = getattr(quantity, "value_pj", None) or getattr(quantity, "value", None)
+        low = getattr(quantity, "low", None) or getattr(quantity, "low_pj", None)
+        high = getattr(quantity, "high", None) or getattr(quantity, "high_pj", None)
+        if (low is not None and value is not None and low > value) or (
+            high is not None and value is not None and high < value
+        ):
+            raise TargetError(
+                f"{path}: expected low <= value <= high, found {low} <= {value} <= {high}",
+                where=document.where(tuple(path.split("."))),
+            )

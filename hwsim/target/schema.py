@@ -1,0 +1,254 @@
+"""What a target file may say: the pydantic models. Strict, frozen, no unknown keys; units are in the names.
+
+A number about a chip is never bare: it is a :class:`Quantity` or a :class:`Count` with the kind of its evidence and a
+key into the file's ``sources``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Kind = Literal["silicon", "rtl", "published", "derived", "assumed"]
+KINDS: tuple[Kind, ...] = ("silicon", "rtl", "published", "derived", "assumed")
+"""Evidence, strongest first."""
+
+Name = Annotated[str, Field(min_length=1, max_length=200)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Natural = Annotated[int, Field(ge=1)]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Source(_Model):
+    """Where numbers come from: a document, a measurement, a file. ``read`` is the date (YYYY-MM-DD) it was read or
+    measured."""
+
+    title: Name
+    section: Name | None = None
+    url: Name | None = None
+    read: Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$")]
+
+
+class _Sourced(_Model):
+    kind: Kind
+    source: Name
+    note: Name | None = None
+
+
+class Quantity(_Sourced):
+    """A positive real number; ``low`` and ``high``, where given, are the band that its makers or we believe it lies
+    in."""
+
+    value: Positive
+    low: Positive | None = None
+    high: Positive | None = None
+
+
+class Count(_Sourced):
+    """A positive whole number."""
+
+    value: Natural
+
+
+class Energy(_Sourced):
+    """Energy of one action, pJ, with its band."""
+
+    value_pj: Positive
+    low_pj: Positive | None = None
+    high_pj: Positive | None = None
+
+
+class TensorFormat(_Model):
+    """How a tensor is stored: a format name, and what shares one scale."""
+
+    format: Name
+    granularity: Literal["per_tensor", "per_channel", "per_group"]
+    group_size: Natural | None = None
+    symmetric: bool
+
+
+class CubeBlock(_Model):
+    """The block that a cube unit multiplies in one cycle: [m, k] x [k, n]."""
+
+    m: Count
+    k: Count
+    n: Count
+
+
+class Precision(_Sourced):
+    """One way to run a network on the chip.
+
+    Attributes:
+        unit: matrix unit, a name in ``hwsim.units``.
+        weights, activations: how they are stored.
+        requantize: ``fp32`` multiplies accumulators by a float32 scale; ``fixed_point`` by an int32 multiplier and a
+            right shift.
+        vector_format: what values between vector operations are stored in.
+        macs_per_cycle: multiply-accumulates a core (an SM) does in a cycle; needed by ``gpu`` machines.
+        block: what a ``cube`` does in a cycle; needed by ``systolic`` machines of dataflow ``cube``.
+        mac_pj: energy of one multiply-accumulate with its operand registers.
+    """
+
+    unit: Name
+    weights: TensorFormat
+    activations: TensorFormat
+    requantize: Literal["fp32", "fixed_point"]
+    vector_format: Literal["fp32", "fp16", "bf16"]
+    macs_per_cycle: Count | None = None
+    block: CubeBlock | None = None
+    mac_pj: Energy
+
+
+class Dram(_Model):
+    """Memory chips: capacity, the rate all cores share, and the time from a request to its first byte."""
+
+    capacity_bytes: Count
+    bytes_per_s: Quantity
+    latency_s: Quantity
+
+
+class SharedMemory(_Model):
+    """On-chip memory that all cores share (an L2 cache, a system buffer)."""
+
+    capacity_bytes: Count
+    bytes_per_s: Quantity
+
+
+class Scratchpads(_Model):
+    """Memories of one core. Each is split in two halves when ``double_buffered``: one fills while the other is read.
+
+    ``activations_bytes``, ``weights_bytes`` hold operand tiles, ``accumulators_bytes`` partial sums.
+    ``staging_bytes``, where a chip has it, lies between them and the rest of the chip, and then bounds the tiles
+    (Ascend's L1).
+    """
+
+    activations_bytes: Count
+    weights_bytes: Count
+    accumulators_bytes: Count
+    staging_bytes: Count | None = None
+    double_buffered: bool
+
+
+class SystolicMachine(_Model):
+    """Cores with one array each.
+
+    Attributes:
+        dataflow: ``ws``, ``os``, ``is`` (which operand stays in the array) or ``cube`` (a block a cycle).
+        rows, cols: size of the array; of ``cube``, absent (the block is in each precision).
+        fold_overlap: ``none``: a fold starts when the one before has drained; ``full``: the next fold's stationary
+            operand loads, and the last fold's results drain, while this one streams.
+        pipeline_cycles: of ``cube``, from a block's operands to its sum; absent otherwise.
+    """
+
+    kind: Literal["systolic"]
+    dataflow: Literal["ws", "os", "is", "cube"]
+    cores: Count
+    rows: Count | None = None
+    cols: Count | None = None
+    fold_overlap: Literal["none", "full"]
+    pipeline_cycles: Count | None = None
+    clock_hz: Quantity
+    memory: Scratchpads
+    shared: SharedMemory | None = None
+    dram: Dram
+
+
+class GpuMachine(_Model):
+    """Streaming multiprocessors behind one L2.
+
+    Attributes:
+        sms: how many.
+        clock_hz: the highest clock, which it holds until power limits it.
+        tile_m, tile_n: results that one thread block of a matrix product makes.
+        launch_s: time from one kernel's end to the next one's start, inside a captured graph.
+        ramp_s: time a kernel needs to fill its pipelines and memory requests, and to drain them.
+        power_limit_w: mean power that the part never passes; the clock falls until it is met.
+    """
+
+    kind: Literal["gpu"]
+    sms: Count
+    clock_hz: Quantity
+    tile_m: Count
+    tile_n: Count
+    launch_s: Quantity
+    ramp_s: Quantity
+    power_limit_w: Quantity
+    shared: SharedMemory
+    dram: Dram
+
+
+class VectorUnit(_Model):
+    """The unit for everything that is not a matrix product, one a core: scalar operations a cycle, all lanes
+    together."""
+
+    operations_per_cycle: Count
+
+
+class EnergyTable(_Model):
+    """Energy a action; ``mac_pj`` is in each precision.
+
+    Attributes:
+        node_nm: technology that the table speaks of.
+        accumulate_pj: one partial sum read, added and written back outside the array.
+        scratchpad_pj_per_byte: a byte into or out of a core's memory.
+        shared_pj_per_byte: a byte into or out of the shared memory; absent where there is none.
+        vector_pj: one scalar operation of the vector unit, registers included.
+        dram_pj_per_byte: a byte over the memory interface, device included.
+        static_w: power that flows whatever the chip does.
+    """
+
+    node_nm: Quantity
+    accumulate_pj: Energy
+    scratchpad_pj_per_byte: Energy
+    shared_pj_per_byte: Energy | None = None
+    vector_pj: Energy
+    dram_pj_per_byte: Energy
+    static_w: Quantity
+
+
+class Target(_Model):
+    """One chip."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$", max_length=80)]
+    title: Name
+    vendor: Name
+    description: Annotated[str, Field(min_length=1, max_length=2000)]
+    sources: Annotated[dict[str, Source], Field(min_length=1)]
+    precisions: Annotated[dict[str, Precision], Field(min_length=1)]
+    default_precision: Name
+    machine: Annotated[SystolicMachine | GpuMachine, Field(discriminator="kind")]
+    vector: VectorUnit
+    energy: EnergyTable
+
+    def precision(self, name: str | None = None) -> Precision:
+        """The named precision, or the default one.
+
+        Raises:
+            TargetError: the chip has no such precision; names the nearest.
+        """
+        from hwsim.errors import TargetError, unknown
+
+        wanted = name or self.default_precision
+        if wanted not in self.precisions:
+            raise unknown(TargetError, f"precision of {self.name}", wanted, self.precisions)
+        return self.precisions[wanted]
+
+    def quantities(self) -> Iterator[tuple[str, Quantity | Count | Energy]]:
+        """Every sourced number with its dotted path (``machine.dram.bytes_per_s``)."""
+        yield from _walk("", self)
+
+
+def _walk(path: str, node: object) -> Iterator[tuple[str, Quantity | Count | Energy]]:
+    if isinstance(node, Quantity | Count | Energy):
+        yield path, node
+    elif isinstance(node, BaseModel):
+        for key in type(node).model_fields:
+            yield from _walk(f"{path}.{key}" if path else key, getattr(node, key))
+    elif isinstance(node, dict):
+        for key, value in node.items():
+            yield from _walk(f"{path}.{key}", value)
