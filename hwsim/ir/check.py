@@ -13,8 +13,9 @@ from hwsim.numerics import QTensor, formats
 def check(graph: Graph) -> Graph:
     """Verify ``graph`` and return it unchanged.
 
-    Single assignment and definition before use; known operators with the right inputs and attributes; every declared shape
-    equal to the inferred one; constants finite and of a known type; storage annotations that their format can hold.
+    Single assignment and definition before use; known operators with the right inputs and attributes; every declared
+    shape equal to the inferred one; constants finite and of a known type; storage annotations that their format can
+    hold.
 
     Raises:
         ModelError: the first violation, with ``where`` as ``graph:node``.
@@ -58,7 +59,9 @@ def _check_names(graph: Graph) -> None:
             raise ModelError(f"value {value.name!r} is filed under {key!r}", where=graph.name)
         for d in value.shape:
             if not (d == BATCH or (isinstance(d, int) and d >= 1)):
-                raise ModelError(f"value {key!r} has a dimension {d!r}; only numbers >= 1 and 'N' are", where=graph.name)
+                raise ModelError(
+                    f"value {key!r} has a dimension {d!r}; only numbers >= 1 and 'N' are", where=graph.name
+                )
 
 
 def _check_node(graph: Graph, node: Node, where: str) -> None:
@@ -95,9 +98,9 @@ def _check_attrs(op: OpDef, node: Node, where: str) -> None:
             raise ModelError(f"attribute {name!r} must be {wanted}, found {value!r}", where=where)
     for name in ("strides", "dilations", "kernel_shape", "group"):
         value = node.attrs.get(name, 1)
-        if min(value if isinstance(value, tuple) else (value,)) < 1:  # type: ignore[type-var,operator]
+        if min(value if isinstance(value, tuple) else (value,)) < 1:
             raise ModelError(f"attribute {name!r} must be at least 1, found {value!r}", where=where)
-    if op.name != "Pad" and min(node.attrs.get("pads", (0,))) < 0:  # type: ignore[arg-type,type-var,operator]
+    if op.name != "Pad" and min(node.attrs.get("pads", (0,))) < 0:
         raise ModelError(f"attribute 'pads' must not be negative, found {node.attrs['pads']!r}", where=where)
 
 
@@ -139,7 +142,9 @@ def _check_quant(quant: QuantParams, shape: Shape, where: str) -> None:
         dim = shape[quant.axis]
         wanted = (dim,) if quant.block_size is None else None
         if wanted is not None and scale.shape != wanted:
-            raise ModelError(f"scales along axis {quant.axis} must have shape {list(wanted)}, found {list(scale.shape)}", where=where)
+            raise ModelError(
+                f"scales along axis {quant.axis} must have shape {list(wanted)}, found {list(scale.shape)}", where=where
+            )
     if quant.zero_point is not None:
         if quant.zero_point.shape != scale.shape:
             raise ModelError("zero points must have the shape of the scales", where=where)

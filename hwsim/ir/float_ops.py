@@ -1,7 +1,7 @@
 """Float32 meaning of every operator, in numpy: what calibration watches and what a chip's answer is compared with.
 
-Each function takes its inputs and its normalised attributes (see ``hwsim.ir.ops``) and returns a float32 array. Semantics:
-ONNX operator specification, opset 13 and later.
+Each function takes its inputs and its normalised attributes (see ``hwsim.ir.ops``) and returns a float32 array.
+Semantics: ONNX operator specification, opset 13 and later.
 """
 
 from __future__ import annotations
@@ -18,7 +18,12 @@ Attrs = Mapping[str, Any]
 
 
 def windows(
-    x: NDArray[Any], kernel: Sequence[int], strides: Sequence[int], pads: Sequence[int], dilations: Sequence[int], fill: Any
+    x: NDArray[Any],
+    kernel: Sequence[int],
+    strides: Sequence[int],
+    pads: Sequence[int],
+    dilations: Sequence[int],
+    fill: Any,
 ) -> NDArray[Any]:
     """View of the sliding windows of [n, c, h, w]: [n, c, out_h, out_w, kernel_h, kernel_w]; padding holds ``fill``."""
     top, left, bottom, right = pads

@@ -1,7 +1,7 @@
 """The graph: values, nodes, constants. Frozen; a pass returns a new graph.
 
-A value always *means* a real tensor. Its ``quant`` says how that tensor is stored; a constant that is stored in low bits is a
-:class:`~hwsim.numerics.QTensor`. Dimension 0 of activations is the batch and is written ``"N"``.
+A value always *means* a real tensor. Its ``quant`` says how that tensor is stored; a constant that is stored in low
+bits is a :class:`~hwsim.numerics.QTensor`. Dimension 0 of activations is the batch and is written ``"N"``.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ class Node:
     op: str
     inputs: tuple[str, ...]
     output: str
-    attrs: Mapping[str, Attr] = field(default_factory=dict)
+    attrs: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

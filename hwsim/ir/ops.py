@@ -1,8 +1,8 @@
 """The operators of the IR: one entry each, with its attributes, its shapes and its float meaning.
 
-The vocabulary and semantics are ONNX's, normalised: attributes are always explicit, weights of ``Gemm`` are [out, in], and
-dimension 0 of an activation is the batch ``"N"``. ``Quantize`` is ours: it stores its input as the output value's ``quant``
-says. Adding an operator is one entry in ``OPS`` (and its importer in ``hwsim.io``).
+The vocabulary and semantics are ONNX's, normalised: attributes are always explicit, weights of ``Gemm`` are [out,
+in], and dimension 0 of an activation is the batch ``"N"``. ``Quantize`` is ours: it stores its input as the output
+value's ``quant`` says. Adding an operator is one entry in ``OPS`` (and its importer in ``hwsim.io``).
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwsim.errors import ModelError
-from hwsim.ir import float_ops as F
-from hwsim.ir.graph import BATCH, Attr, Dim, Shape
+from hwsim.ir import float_ops
+from hwsim.ir.graph import BATCH, Dim, Shape
 
 Kind = Literal["matrix", "vector", "shape", "quantize"]
 Array = NDArray[np.float32]
@@ -40,7 +40,7 @@ class OpDef:
     name: str
     kind: Kind
     inputs: tuple[int, int]
-    infer: Callable[[Sequence[Shape], Mapping[str, Attr]], Shape]
+    infer: Callable[[Sequence[Shape], Mapping[str, Any]], Shape]
     run: Callable[[Sequence[Array], Mapping[str, Any]], Array]
     attrs: Mapping[str, type | tuple[type, int]] = field(default_factory=dict)
     cost: Callable[[Sequence[Shape], Shape, Mapping[str, Any]], float] = lambda ins, out, attrs: 0.0
@@ -226,25 +226,33 @@ _POOL = {"kernel_shape": (int, 2), "strides": (int, 2), "pads": (int, 4)}
 OPS: Mapping[str, OpDef] = {
     op.name: op
     for op in (
-        OpDef("Conv", "matrix", (2, 3), _conv, F.conv, _CONV),
-        OpDef("Gemm", "matrix", (2, 3), _gemm, F.gemm),
-        OpDef("MatMul", "matrix", (2, 2), _matmul, F.matmul),
-        OpDef("Add", "vector", (2, 2), _broadcast, F.binary(np.add), cost=_per_output(1)),
-        OpDef("Sub", "vector", (2, 2), _broadcast, F.binary(np.subtract), cost=_per_output(1)),
-        OpDef("Mul", "vector", (2, 2), _broadcast, F.binary(np.multiply), cost=_per_output(1)),
-        OpDef("Div", "vector", (2, 2), _broadcast, F.binary(np.divide), cost=_per_output(1)),
-        OpDef("Relu", "vector", (1, 1), _same, F.relu, cost=_per_output(1)),
-        OpDef("Clip", "vector", (1, 1), _same, F.clip, {"min": float, "max": float}, cost=_per_output(2)),
-        OpDef("Sigmoid", "vector", (1, 1), _same, F.sigmoid, cost=_per_output(4)),
-        OpDef("Softmax", "vector", (1, 1), _softmax, F.softmax, {"axis": int}, cost=_per_output(5)),
-        OpDef("BatchNormalization", "vector", (5, 5), _batchnorm, F.batchnorm, {"epsilon": float}, cost=_per_output(2)),
-        OpDef("MaxPool", "vector", (1, 1), _pool, F.max_pool, _POOL, cost=_pool_cost),
+        OpDef("Conv", "matrix", (2, 3), _conv, float_ops.conv, _CONV),
+        OpDef("Gemm", "matrix", (2, 3), _gemm, float_ops.gemm),
+        OpDef("MatMul", "matrix", (2, 2), _matmul, float_ops.matmul),
+        OpDef("Add", "vector", (2, 2), _broadcast, float_ops.binary(np.add), cost=_per_output(1)),
+        OpDef("Sub", "vector", (2, 2), _broadcast, float_ops.binary(np.subtract), cost=_per_output(1)),
+        OpDef("Mul", "vector", (2, 2), _broadcast, float_ops.binary(np.multiply), cost=_per_output(1)),
+        OpDef("Div", "vector", (2, 2), _broadcast, float_ops.binary(np.divide), cost=_per_output(1)),
+        OpDef("Relu", "vector", (1, 1), _same, float_ops.relu, cost=_per_output(1)),
+        OpDef("Clip", "vector", (1, 1), _same, float_ops.clip, {"min": float, "max": float}, cost=_per_output(2)),
+        OpDef("Sigmoid", "vector", (1, 1), _same, float_ops.sigmoid, cost=_per_output(4)),
+        OpDef("Softmax", "vector", (1, 1), _softmax, float_ops.softmax, {"axis": int}, cost=_per_output(5)),
+        OpDef(
+            "BatchNormalization",
+            "vector",
+            (5, 5),
+            _batchnorm,
+            float_ops.batchnorm,
+            {"epsilon": float},
+            cost=_per_output(2),
+        ),
+        OpDef("MaxPool", "vector", (1, 1), _pool, float_ops.max_pool, _POOL, cost=_pool_cost),
         OpDef(
             "AveragePool",
             "vector",
             (1, 1),
             _pool,
-            F.average_pool,
+            float_ops.average_pool,
             {**_POOL, "count_include_pad": int},
             cost=_pool_cost,
         ),
@@ -253,14 +261,14 @@ OPS: Mapping[str, OpDef] = {
             "vector",
             (1, 1),
             _global_pool,
-            F.global_average_pool,
+            float_ops.global_average_pool,
             cost=lambda ins, out, attrs: elements(ins[0]),
         ),
-        OpDef("Flatten", "shape", (1, 1), _flatten, F.flatten, {"axis": int}),
-        OpDef("Reshape", "shape", (1, 1), _reshape, F.reshape, {"shape": (int, 0)}),
-        OpDef("Transpose", "shape", (1, 1), _transpose, F.transpose, {"perm": (int, 0)}),
-        OpDef("Pad", "shape", (1, 1), _pad, F.pad, {"pads": (int, 0), "value": float}),
-        OpDef("Concat", "shape", (1, 64), _concat, F.concat, {"axis": int}),
+        OpDef("Flatten", "shape", (1, 1), _flatten, float_ops.flatten, {"axis": int}),
+        OpDef("Reshape", "shape", (1, 1), _reshape, float_ops.reshape, {"shape": (int, 0)}),
+        OpDef("Transpose", "shape", (1, 1), _transpose, float_ops.transpose, {"perm": (int, 0)}),
+        OpDef("Pad", "shape", (1, 1), _pad, float_ops.pad, {"pads": (int, 0), "value": float}),
+        OpDef("Concat", "shape", (1, 64), _concat, float_ops.concat, {"axis": int}),
         OpDef("Quantize", "quantize", (1, 1), _same, lambda ins, attrs: ins[0], cost=_per_output(2)),
     )
 }

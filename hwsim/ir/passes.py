@@ -28,7 +28,8 @@ def checked(rewrite: Pass) -> Pass:
 def fold_batchnorm(graph: Graph) -> Graph:
     """Fold each BatchNormalization into the Conv or Gemm before it, or turn it into Mul and Add where none is.
 
-    w' = w * scale / sqrt(var + epsilon); b' = (b - mean) * scale / sqrt(var + epsilon) + bias (Ioffe and Szegedy, 2015).
+    w' = w * scale / sqrt(var + epsilon); b' = (b - mean) * scale / sqrt(var + epsilon) + bias (Ioffe and Szegedy,
+    2015).
     """
     nodes: list[Node] = []
     values = dict(graph.values)
@@ -38,7 +39,7 @@ def fold_batchnorm(graph: Graph) -> Graph:
             nodes.append(node)
             continue
         scale, bias, mean, var = (graph.float_constant(i).astype(np.float64) for i in node.inputs[1:])
-        factor = scale / np.sqrt(var + float(node.attrs["epsilon"]))  # type: ignore[arg-type]
+        factor = scale / np.sqrt(var + float(node.attrs["epsilon"]))
         shift = bias - mean * factor
         before = next((n for n in nodes if n.output == node.inputs[0]), None)
         if before is not None and _foldable(graph, before):
@@ -47,9 +48,7 @@ def fold_batchnorm(graph: Graph) -> Graph:
             names = (f"{before.name}.weight.folded", f"{before.name}.bias.folded")
             constants[names[0]] = (weight * factor.reshape(-1, *[1] * (weight.ndim - 1))).astype(np.float32)
             constants[names[1]] = (old * factor + shift).astype(np.float32)
-            nodes[nodes.index(before)] = replace(
-                before, inputs=(before.inputs[0], *names), output=node.output
-            )
+            nodes[nodes.index(before)] = replace(before, inputs=(before.inputs[0], *names), output=node.output)
         else:
             along = (-1,) + (1,) * (len(graph.shape_of(node.inputs[0])) - 2)
             factor_name, shift_name, middle = f"{node.name}.factor", f"{node.name}.shift", f"{node.name}.scaled"

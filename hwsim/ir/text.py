@@ -1,8 +1,8 @@
 """Textual form of a graph (``.qir``): readable, diffable, and exact both ways.
 
-One line a thing: ``input``, ``const``, ``node``, ``output``; each is a name, a type ``format[shape]`` and, where needed, a JSON
-object. The numbers of the constants follow under ``data`` as base64 of little-endian bytes, deflated. Reading executes
-nothing and checks every size before it takes memory.
+One line a thing: ``input``, ``const``, ``node``, ``output``; each is a name, a type ``format[shape]`` and, where
+needed, a JSON object. The numbers of the constants follow under ``data`` as base64 of little-endian bytes, deflated.
+Reading executes nothing and checks every size before it takes memory.
 """
 
 from __future__ import annotations
@@ -237,9 +237,7 @@ class _Reader:
                 return None if found is None else _unpack(found[0], dtype, dims, found[1])
 
             constants[name] = _constant(name, fmt, shape, meta, at, part)
-        return Graph(
-            self.name, tuple(self.inputs), tuple(self.outputs), tuple(self.nodes), self.values, constants
-        )
+        return Graph(self.name, tuple(self.inputs), tuple(self.outputs), tuple(self.nodes), self.values, constants)
 
 
 def _constant(name: str, fmt: str, shape: tuple[int, ...], meta: dict[str, Any], at: str, part: Any) -> Constant:

@@ -1,7 +1,7 @@
-"""What a network asks of a chip, without its numbers: matrix products and vector operations with their sizes and formats.
+"""What a network asks of a chip, without its numbers: products and vector operations, their sizes and formats.
 
-The cycle and energy models read only this. A graph lowers to a workload; so does a bare matrix product, or a network known
-only by its shapes.
+The cycle and energy models read only this. A graph lowers to a workload; so does a bare matrix product, or a network
+known only by its shapes.
 """
 
 from __future__ import annotations

@@ -1,0 +1,271 @@
+"""Matrix products on the target's unit: operands from storage, sums as declared, results into storage."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwsim.emulate.epilogue import Sums, reals, store
+from hwsim.emulate.operands import Operand, block_operand, merge_bounds, plain_operand, weight_operand
+from hwsim.emulate.program import MatrixStep, Program
+from hwsim.emulate.stored import Held, Stored
+from hwsim.errors import RecipeError
+from hwsim.ir import Node
+from hwsim.numerics import QTensor, decode, encode, int_table, mma, units
+from hwsim.numerics.codec import element_format
+
+Product = Callable[[NDArray[Any], NDArray[Any], NDArray[Any] | None, str], NDArray[Any]]
+"""(a codes [M, K], b codes [N, K], c [M, N] or None, unit name) -> d [M, N]."""
+
+
+class MatrixEngine:
+    """Computes the matrix steps of one program; stored weights are laid out once."""
+
+    def __init__(self, program: Program, matmul: dict[str, Product]) -> None:
+        self.graph = program.graph
+        self.mode = program.precision
+        self.unit = units[self.mode.unit]
+        self.matmul = matmul
+        self.weights: dict[tuple[str, int], Operand] = {}
+        for step in program.steps:
+            if isinstance(step, MatrixStep):
+                self._lay_out(step)
+
+    def _lay_out(self, step: MatrixStep) -> None:
+        held = self.graph.constants.get(step.node.inputs[1])
+        if not isinstance(held, QTensor):
+            return
+        each = held.shape[0] // step.work.groups
+        try:
+            for g in range(step.work.groups):
+                rows = slice(g * each, (g + 1) * each)
+                self.weights[step.node.name, g] = weight_operand(held, self.unit.b_format, rows)
+        except RecipeError as e:
+            raise RecipeError(e.message, where=f"{self.graph.name}:{step.node.name}") from None
+
+    def run(self, step: MatrixStep, env: dict[str, Held]) -> tuple[Held, float, int]:
+        """The step's result, the largest sum, and how many sums left the accumulator."""
+        node = step.node
+        if node.op == "MatMul":
+            products = self._dynamic(step, env)
+        elif node.op == "Conv":
+            products = self._convolution(step, env)
+        else:
+            products = self._dense(step, env)
+        quant = self.graph.value(step.output).quant
+        parts: list[NDArray[Any]] = []
+        peak, overflowed = 0.0, 0
+        for sums, lost in products:
+            if sums.acc.size:
+                peak = max(peak, float(np.max(sums.acc)), -float(np.min(sums.acc)))
+            overflowed += lost
+            if quant is not None and quant.block_format is None:
+                parts.append(store(sums, step.clamps, quant, self.mode.requantize))
+            else:
+                parts.append(reals(sums, step.clamps, "fp32" if quant is not None else self.mode.vector_format))
+        y = self._assemble(step, parts, env)
+        if quant is None:
+            return y, peak, overflowed
+        if quant.block_format is not None:
+            return Stored.of(y, quant), peak, overflowed
+        return Stored(y, quant), peak, overflowed
+
+    def _assemble(self, step: MatrixStep, parts: list[NDArray[Any]], env: dict[str, Held]) -> NDArray[Any]:
+        if step.node.op == "Conv":
+            n, _, oh, ow = self._conv_shape(step, env)
+            flat = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
+            return flat.reshape(n, oh, ow, -1).transpose(0, 3, 1, 2)
+        x = _shape(env[step.node.inputs[0]])
+        if step.node.op == "Gemm":
+            return parts[0].reshape(*x[:-1], -1)
+        b = _shape(env[step.node.inputs[1]])
+        lead = np.broadcast_shapes(x[:-2], b[:-2])
+        return np.stack(parts).reshape(*lead, x[-2], b[-1])
+
+    def _conv_shape(self, step: MatrixStep, env: dict[str, Held]) -> tuple[int, int, int, int]:
+        declared = self.graph.shape_of(step.node.output)
+        n = _shape(env[step.node.inputs[0]])[0]
+        return n, int(declared[1]), int(declared[2]), int(declared[3])
+
+    def _dense(self, step: MatrixStep, env: dict[str, Held]) -> Iterator[tuple[Sums, int]]:
+        held = env[step.node.inputs[0]]
+        assert isinstance(held, Stored)
+        rows = held.codes.reshape(-1, held.codes.shape[-1])
+        if held.scales is not None:
+            scales = np.asarray(held.scales.scale, np.float32).reshape(len(rows), -1)
+            a = self._blocks(np.ascontiguousarray(rows), scales, held)
+        else:
+            a = plain_operand(np.ascontiguousarray(rows), held.quant, self.unit.a_format)
+        yield self._product(step.node, a, self._second(step, env, 0), self._bias(step.node, slice(None)))
+
+    def _second(self, step: MatrixStep, env: dict[str, Held], group: int) -> Operand:
+        laid = self.weights.get((step.node.name, group))
+        if laid is not None:
+            return laid
+        held = env[step.node.inputs[1]]
+        assert isinstance(held, Stored)
+        return plain_operand(np.ascontiguousarray(held.codes), held.quant, self.unit.b_format)
+
+    def _blocks(self, codes: NDArray[Any], scales: NDArray[np.float32], held: Stored, channels: int = 0) -> Operand:
+        tensor = held.scales
+        assert tensor is not None
+        assert tensor.block_size is not None
+        if tensor.tensor_scale is not None:
+            scales = scales * tensor.tensor_scale
+        return block_operand(
+            codes,
+            np.ascontiguousarray(scales, np.float32),
+            tensor.format,
+            self.unit.a_format,
+            channels or codes.shape[-1],
+            tensor.block_size,
+        )
+
+    def _convolution(self, step: MatrixStep, env: dict[str, Held]) -> Iterator[tuple[Sums, int]]:
+        held = env[step.node.inputs[0]]
+        assert isinstance(held, Stored)
+        groups, out = step.work.groups, step.work.n
+        channels = held.codes.shape[1] // groups
+        for g in range(groups):
+            part = slice(g * channels, (g + 1) * channels)
+            fill = _zero_code(held)
+            codes = self._columns(held.codes[:, part], step, fill)
+            if held.scales is not None:
+                if groups > 1:
+                    raise RecipeError(
+                        "block-scaled activations of grouped convolutions are not computed",
+                        where=f"{self.graph.name}:{step.node.name}",
+                    )
+                scales = self._columns(np.asarray(held.scales.scale, np.float32), step, np.float32(1))
+                a = self._blocks(codes, scales, held, channels)
+            else:
+                a = plain_operand(codes, held.quant, self.unit.a_format)
+            bias = self._bias(step.node, slice(g * out, (g + 1) * out))
+            yield self._product(step.node, a, self._second(step, env, g), bias)
+
+    def _columns(self, x: NDArray[Any], step: MatrixStep, fill: Any) -> NDArray[Any]:
+        """[n, c, h, w] -> [n * oh * ow, kh * kw * c]."""
+        from hwsim.emulate._kernels import im2col
+
+        attrs: Any = step.node.attrs
+        kh, kw = (int(d) for d in self.graph.shape_of(step.node.inputs[1])[2:])
+        _, _, oh, ow = (d if isinstance(d, int) else 0 for d in self.graph.shape_of(step.node.output))
+        if kh == kw == 1 and tuple(attrs["strides"]) == (1, 1) and not any(attrs["pads"]):
+            return np.ascontiguousarray(x.transpose(0, 2, 3, 1)).reshape(-1, x.shape[1])
+        out = np.empty((x.shape[0] * oh * ow, kh * kw * x.shape[1]), x.dtype)
+        im2col(
+            np.ascontiguousarray(x.transpose(0, 2, 3, 1)),
+            kh,
+            kw,
+            tuple(attrs["strides"]),
+            tuple(attrs["pads"]),
+            tuple(attrs["dilations"]),
+            x.dtype.type(fill),
+            out,
+        )
+        return out
+
+    def _dynamic(self, step: MatrixStep, env: dict[str, Held]) -> Iterator[tuple[Sums, int]]:
+        left, right = env[step.node.inputs[0]], env[step.node.inputs[1]]
+        assert isinstance(left, Stored)
+        assert isinstance(right, Stored)
+        if left.scales is not None or right.scales is not None:
+            raise RecipeError(
+                "a product of two block-scaled activations is not computed",
+                where=f"{self.graph.name}:{step.node.name}",
+            )
+        lead = np.broadcast_shapes(left.codes.shape[:-2], right.codes.shape[:-2])
+        a_all = np.broadcast_to(left.codes, (*lead, *left.codes.shape[-2:])).reshape(-1, *left.codes.shape[-2:])
+        b_all = np.broadcast_to(right.codes, (*lead, *right.codes.shape[-2:])).reshape(-1, *right.codes.shape[-2:])
+        for a, b in zip(a_all, b_all, strict=True):
+            first = plain_operand(np.ascontiguousarray(a), left.quant, self.unit.a_format)
+            second = plain_operand(np.ascontiguousarray(b.T), right.quant, self.unit.b_format)
+            yield self._product(step.node, first, second, None)
+
+    def _bias(self, node: Node, part: slice) -> NDArray[np.float32] | NDArray[np.int32] | None:
+        if len(node.inputs) < 3:
+            return None
+        held = self.graph.constants[node.inputs[2]]
+        if isinstance(held, QTensor):
+            return decode(held.codes, held.format).astype(np.int32)[part]
+        return np.asarray(held, np.float32)[part]
+
+    def _product(
+        self, node: Node, a: Operand, b: Operand, bias: NDArray[np.float32] | NDArray[np.int32] | None
+    ) -> tuple[Sums, int]:
+        """Sums of one product; integer biases and zero points enter through the accumulator's start."""
+        compute = self.matmul.get(node.name, mma)
+        m, n = len(a.codes), len(b.codes)
+        single = len(a.bounds) == 1 and len(b.bounds) == 1
+        if single:
+            start, lost = None, 0
+            if self.unit.accumulator == "int32":
+                start = self._start(a, b, bias)
+                lost = self._overflows(a, b, start)
+            scale = np.broadcast_to(a.scales[0] * b.scales[0], (n,)).astype(np.float32)
+            acc = compute(a.codes, b.codes, start, self.mode.unit)
+            left = None if bias is None or bias.dtype == np.int32 else np.asarray(bias, np.float32)
+            return Sums(acc, scale, left), lost
+        total = np.zeros((m, n), np.float32)
+        a_of, b_of = _scale_at(a), _scale_at(b)
+        begin = 0
+        for end in merge_bounds(a.bounds, b.bounds):
+            part = slice(begin, end)
+            acc = compute(
+                np.ascontiguousarray(a.codes[:, part]), np.ascontiguousarray(b.codes[:, part]), None, self.mode.unit
+            )
+            scale_a, scale_b = np.atleast_1d(a_of(begin)), np.atleast_1d(b_of(begin))
+            total += acc.astype(np.float32) * (scale_a[:, None] * scale_b[None, :])
+            begin = end
+        return Sums(total, np.ones(n, np.float32), None if bias is None else np.asarray(bias, np.float32)), 0
+
+    def _start(self, a: Operand, b: Operand, bias: NDArray[Any] | None) -> NDArray[np.int32] | None:
+        """Accumulator start: bias + K za zb - za sum(b) - zb sum(a), from (qa - za)(qb - zb); wraps as int32 does."""
+        start = np.zeros((1, len(b.codes)), np.int64)
+        if bias is not None and bias.dtype == np.int32:
+            start = start + bias.astype(np.int64)
+        if a.zero_point is not None:
+            start = start - int(a.zero_point) * _row_sums(b.codes, self.unit.b_format)[None, :]
+        if b.zero_point is not None:
+            zero_b = np.broadcast_to(b.zero_point, (len(b.codes),)).astype(np.int64)
+            start = start - _row_sums(a.codes, self.unit.a_format)[:, None] * zero_b[None, :]
+            if a.zero_point is not None:
+                start = start + a.codes.shape[1] * int(a.zero_point) * zero_b[None, :]
+        if not start.any():
+            return None
+        return np.ascontiguousarray(np.broadcast_to(start, (len(a.codes), len(b.codes)))).astype(np.int32)
+
+    def _overflows(self, a: Operand, b: Operand, start: NDArray[np.int32] | None) -> int:
+        """How many sums do not fit into int32 (exact sums, not partial ones)."""
+        table_a, table_b = int_table(self.unit.a_format), int_table(self.unit.b_format)
+        limit = a.codes.shape[1] * int(np.abs(table_a).max()) * int(np.abs(table_b).max())
+        if limit + (0 if start is None else int(np.abs(start.astype(np.int64)).max())) < 1 << 31:
+            return 0
+        exact = table_a[a.codes].astype(np.float64) @ table_b[b.codes].astype(np.float64).T
+        exact += 0 if start is None else start
+        return int(np.count_nonzero((exact >= 2.0**31) | (exact < -(2.0**31))))
+
+
+def _row_sums(codes: NDArray[Any], fmt: str) -> NDArray[np.int64]:
+    return int_table(fmt)[codes].sum(axis=1, dtype=np.int64)
+
+
+def _scale_at(operand: Operand) -> Callable[[int], NDArray[np.float32]]:
+    ends = np.asarray(operand.bounds)
+    return lambda start: operand.scales[int(np.searchsorted(ends, start, side="right"))]
+
+
+def _zero_code(held: Stored) -> int:
+    """Code that padding holds: real zero."""
+    quant = held.quant
+    if not element_format(quant.format).is_integer:
+        return 0
+    zero = 0 if quant.zero_point is None else int(quant.zero_point)
+    return int(encode(np.asarray([zero], np.float32), quant.format)[0])
+
+
+def _shape(held: Held) -> tuple[int, ...]:
+    return held.codes.shape if isinstance(held, Stored) else held.shape

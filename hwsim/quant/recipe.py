@@ -1,0 +1,103 @@
+"""What to quantize, and how: a plain value that a target's precision turns into, and that a user can change."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
+
+from hwsim.errors import RecipeError, unknown
+from hwsim.numerics import BlockFormat, Format, formats
+
+if TYPE_CHECKING:
+    from hwsim.target import Target
+
+Granularity = Literal["per_tensor", "per_channel", "per_group"]
+GRANULARITIES = ("per_tensor", "per_channel", "per_group")
+
+
+@dataclass(frozen=True, slots=True)
+class Scheme:
+    """How one kind of tensor is stored.
+
+    Attributes:
+        format: an element format, or a block format whose own rule makes the scales.
+        granularity: what shares a scale: the tensor, an output channel, or ``group_size`` elements of a channel along
+            the dimension that is summed over.
+        group_size: elements a group; only with ``per_group``.
+        symmetric: no zero point. Floats are always symmetric.
+        calibrator: name of the rule that picks ranges (``hwsim.quant.CALIBRATORS``).
+
+    Raises:
+        RecipeError, FormatError: a name is unknown or the parts do not fit together.
+    """
+
+    format: str
+    granularity: Granularity = "per_tensor"
+    group_size: int | None = None
+    symmetric: bool = True
+    calibrator: str = "mse"
+
+    def __post_init__(self) -> None:
+        entry = formats[self.format]
+        if self.granularity not in GRANULARITIES:
+            raise unknown(RecipeError, "granularity", self.granularity, GRANULARITIES)
+        if (self.granularity == "per_group") != (self.group_size is not None):
+            raise RecipeError("per_group needs a group_size, and nothing else takes one", where=f"scheme {self.format}")
+        if self.group_size is not None and self.group_size < 1:
+            raise RecipeError(f"group_size must be at least 1, found {self.group_size}", where=f"scheme {self.format}")
+        if not self.symmetric and not is_integer(self.format):
+            raise RecipeError(f"{self.format} has no zero point; an asymmetric scheme needs an integer format")
+        if isinstance(entry, BlockFormat) and self.granularity != "per_tensor":
+            raise RecipeError(f"{self.format} makes its own block scales; leave granularity at per_tensor")
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How a graph is quantized.
+
+    Attributes:
+        weights: second operands that are constants.
+        activations: everything else that enters a matrix product.
+        accumulator: ``int32`` (biases become int32 codes in the accumulator's scale), ``fp32`` or ``fp16``.
+        keep: names of nodes left in float.
+        samples: calibration inputs used, at most.
+    """
+
+    weights: Scheme
+    activations: Scheme
+    accumulator: str = "int32"
+    keep: tuple[str, ...] = ()
+    samples: int = 256
+
+    def with_calibrator(self, name: str) -> Recipe:
+        """The same recipe with both calibrators replaced."""
+        return replace(
+            self,
+            weights=replace(self.weights, calibrator=name),
+            activations=replace(self.activations, calibrator=name),
+        )
+
+
+def is_integer(fmt: str) -> bool:
+    """True for integer element formats (codes that a zero point can shift)."""
+    entry = formats[fmt]
+    return isinstance(entry, Format) and entry.is_integer
+
+
+def recipe_for(target: Target, precision: str | None = None, calibrator: str = "mse") -> Recipe:
+    """The recipe that a target's precision declares.
+
+    Raises:
+        TargetError: the target has no such precision; names the nearest.
+    """
+    from hwsim.numerics import units
+
+    mode = target.precision(precision)
+    weights, activations = mode.weights, mode.activations
+    return Recipe(
+        weights=Scheme(weights.format, weights.granularity, weights.group_size, weights.symmetric, calibrator),
+        activations=Scheme(
+            activations.format, activations.granularity, activations.group_size, activations.symmetric, calibrator
+        ),
+        accumulator=units[mode.unit].accumulator,
+    )
