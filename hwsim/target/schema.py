@@ -90,6 +90,7 @@ class Precision(_Sourced):
             right shift.
         vector_format: what values between vector operations are stored in.
         macs_per_cycle: multiply-accumulates a core (an SM) does in a cycle; needed by ``gpu`` machines.
+        multicast: neighbouring thread blocks that fetch a common operand once (Hopper's clusters); ``gpu`` only.
         block: what a ``cube`` does in a cycle; needed by ``systolic`` machines of dataflow ``cube``.
         mac_pj: energy of one multiply-accumulate with its operand registers.
     """
@@ -100,6 +101,7 @@ class Precision(_Sourced):
     requantize: Literal["fp32", "fixed_point"]
     vector_format: Literal["fp32", "fp16", "bf16"]
     macs_per_cycle: Count | None = None
+    multicast: Count | None = None
     block: CubeBlock | None = None
     mac_pj: Energy
 
@@ -164,9 +166,9 @@ class GpuMachine(_Model):
     Attributes:
         sms: how many.
         clock_hz: the highest clock, which it holds until power limits it.
-        tile_m, tile_n: results that one thread block of a matrix product makes.
+        tile_m, tile_n: results that one thread block of a matrix product makes at most; kernels with halved sides, down
+            to 64, exist too.
         launch_s: time from one kernel's end to the next one's start, inside a captured graph.
-        ramp_s: time a kernel needs to fill its pipelines and memory requests, and to drain them.
         power_limit_w: mean power that the part never passes; the clock falls until it is met.
     """
 
@@ -176,7 +178,6 @@ class GpuMachine(_Model):
     tile_m: Count
     tile_n: Count
     launch_s: Quantity
-    ramp_s: Quantity
     power_limit_w: Quantity
     shared: SharedMemory
     dram: Dram
@@ -190,12 +191,12 @@ class VectorUnit(_Model):
 
 
 class EnergyTable(_Model):
-    """Energy a action; ``mac_pj`` is in each precision.
+    """Energy of each action; ``mac_pj`` is in each precision.
 
     Attributes:
         node_nm: technology that the table speaks of.
-        accumulate_pj: one partial sum read, added and written back outside the array.
-        scratchpad_pj_per_byte: a byte into or out of a core's memory.
+        accumulate_pj: one partial sum read, added and written back outside the array; absent where mac_pj has it.
+        scratchpad_pj_per_byte: a byte into or out of a core's memory; absent where mac_pj has it.
         shared_pj_per_byte: a byte into or out of the shared memory; absent where there is none.
         vector_pj: one scalar operation of the vector unit, registers included.
         dram_pj_per_byte: a byte over the memory interface, device included.
@@ -203,8 +204,8 @@ class EnergyTable(_Model):
     """
 
     node_nm: Quantity
-    accumulate_pj: Energy
-    scratchpad_pj_per_byte: Energy
+    accumulate_pj: Energy | None = None
+    scratchpad_pj_per_byte: Energy | None = None
     shared_pj_per_byte: Energy | None = None
     vector_pj: Energy
     dram_pj_per_byte: Energy
