@@ -8,6 +8,7 @@ from hwsim.errors import HwsimError, ModelError, unknown
 from hwsim.ir.graph import BATCH, Attr, Constant, Graph, Node, QuantParams, Shape
 from hwsim.ir.ops import OPS, OpDef
 from hwsim.numerics import QTensor, formats
+from hwsim.numerics.codec import element_format
 
 
 def check(graph: Graph) -> Graph:
@@ -124,11 +125,11 @@ def _check_constant(constant: Constant, where: str) -> None:
 
 def _check_quant(quant: QuantParams, shape: Shape, where: str) -> None:
     try:
-        entry = formats[quant.block_format or quant.format]
-        element = formats[quant.format]
+        element = element_format(quant.format)
+        if quant.block_format is not None and quant.block_format not in formats:
+            raise unknown(ModelError, "block format", quant.block_format, formats)
     except HwsimError as e:
         raise ModelError(e.message, where=where, hint=e.hint) from None
-    del entry
     if quant.axis is not None and not -len(shape) <= quant.axis < len(shape):
         raise ModelError(f"quantization axis {quant.axis} is outside shape {list(shape)}", where=where)
     if quant.scale is None:

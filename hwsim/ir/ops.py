@@ -217,11 +217,11 @@ def _per_output(amount: float) -> Callable[[Sequence[Shape], Shape, Mapping[str,
 
 
 def _pool_cost(ins: Sequence[Shape], out: Shape, attrs: Mapping[str, Any]) -> float:
-    return elements(out) * prod(attrs["kernel_shape"])
+    return elements(out) * float(prod(attrs["kernel_shape"]))
 
 
-_CONV = {"strides": (int, 2), "pads": (int, 4), "dilations": (int, 2), "group": int}
-_POOL = {"kernel_shape": (int, 2), "strides": (int, 2), "pads": (int, 4)}
+_CONV: Mapping[str, type | tuple[type, int]] = {"strides": (int, 2), "pads": (int, 4), "dilations": (int, 2), "group": int}
+_POOL: Mapping[str, type | tuple[type, int]] = {"kernel_shape": (int, 2), "strides": (int, 2), "pads": (int, 4)}
 
 OPS: Mapping[str, OpDef] = {
     op.name: op

@@ -248,7 +248,7 @@ def _constant(name: str, fmt: str, shape: tuple[int, ...], meta: dict[str, Any],
             raise ModelError(f"constant {name!r} has no data", where=at)
         return value
     code, scale_shape = meta.get("code"), meta.get("scale_shape")
-    if code not in ("uint8", "uint16", "uint32") or not _is_shape(scale_shape):
+    if code not in ("uint8", "uint16", "uint32") or scale_shape is None or not _is_shape(scale_shape):
         raise ModelError("a quantized constant needs 'code' (uint8, uint16 or uint32) and 'scale_shape'", where=at)
     dims = tuple(scale_shape)
     codes, scale = part("codes", code, shape), part("scale", "float32", dims)

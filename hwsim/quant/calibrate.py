@@ -90,15 +90,12 @@ def to_range(low: NDArray[np.float64], high: NDArray[np.float64], scheme: Scheme
     """
     entry = element_format(scheme.format)
     least, most = float(entry.min_value), float(entry.max_value)
+    wide = np.maximum(-low, high) / most if scheme.symmetric else (high - low) / (most - least)
+    scale = np.where(wide < np.finfo(np.float32).tiny, 1.0, wide).astype(np.float32)
     if scheme.symmetric:
-        scale = np.maximum(-low, high) / most
-        zero = None
-    else:
-        scale = (high - low) / (most - least)
-    scale = np.where(scale < np.finfo(np.float32).tiny, 1.0, scale).astype(np.float32)
-    if not scheme.symmetric:
-        zero = np.clip(np.rint(least - low / scale.astype(np.float64)), least, most).astype(np.int32)
-    return Range(scale, zero)
+        return Range(scale, None)
+    zero = np.clip(np.rint(least - low / scale.astype(np.float64)), least, most)
+    return Range(scale, zero.astype(np.int32))
 
 
 def _extremes(rows: Rows) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
