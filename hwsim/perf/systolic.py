@@ -1,10 +1,212 @@
-"""Cycles of one fold of a systolic array."""
+"""What arrays do with a matrix product: cycles of their folds, and words in and out of the memories beside them.
+
+One class a dataflow. A product is [m, k] x [k, n] on ``rows`` x ``cols`` elements; a fold is what fits the array at
+once. Differences from SCALE-Sim (:mod:`hwsim.perf.scalesim` has its own numbers): totals are one cycle longer, since
+its totals are indices of the last cycle; output-stationary folds also drain, ``rows`` cycles more; folds may overlap.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """Elements that cross between the array and its memories: operands read, partial sums updated (read, added,
+    written)."""
+
+    activations: int
+    weights: int
+    partial_sums: int
+
+
+class Dataflow(Protocol):
+    """What the machine model asks of an array."""
+
+    @property
+    def macs_per_cycle(self) -> int:
+        """Peak rate."""
+
+    def cycles(self, m: int, n: int, k: int, accumulators: int) -> int:
+        """Cycles of one product, cut where its partial sums exceed the number of ``accumulators``."""
+
+    def words(self, m: int, n: int, k: int) -> Words:
+        """Traffic of that product."""
+
+    def first_operands(self) -> tuple[int, int]:
+        """Activations and weights that must be there before the first useful cycle."""
+
+    def result_tile(self, m: int, n: int, k: int, accumulators: int) -> tuple[int, int]:
+        """The (m, n) part of the product whose sums are finished before another part starts."""
+
+    def granule(self) -> tuple[int, int]:
+        """Steps of m and n by which a product is best cut among cores."""
+
+
+def ceil_div(a: int, b: int) -> int:
+    """Smallest whole number at least a / b."""
+    return -(-a // b)
+
 
 def ws_fold_cycles(rows: int, cols: int, m: int) -> int:
-    """Cycles of one weight-stationary fold on ``rows`` x ``cols``: load the weights (``rows``), stream ``m``
-    activation rows, and let the last one cross the array (``rows + cols - 2``): 2*rows + cols + m - 2, what
-    ``rtl/array_ws.v`` takes."""
+    """Cycles of one weight-stationary fold on ``rows`` x ``cols``.
+
+    Load the weights (``rows``), stream ``m`` activation rows, and let the last one cross the array (``rows + cols -
+    2``): 2*rows + cols + m - 2, what ``rtl/array_ws.v`` takes.
+    """
     return 2 * rows + cols + m - 2
+
+
+@dataclass(frozen=True, slots=True)
+class WeightStationary:
+    """k down the rows, n across the columns; weights stay, activations stream, sums leave at the bottom.
+
+    ``overlap`` False: ceil(k/rows) * ceil(n/cols) folds of 2*rows + cols + m - 2 cycles, as in ``rtl/array_ws.v``.
+    True: the next weights load behind the stream, so a further fold costs max(m, rows).
+    """
+
+    rows: int
+    cols: int
+    overlap: bool = False
+
+    @property
+    def macs_per_cycle(self) -> int:
+        return self.rows * self.cols
+
+    def cycles(self, m: int, n: int, k: int, accumulators: int) -> int:
+        height, _ = self.result_tile(m, n, k, accumulators)
+        whole, rest = divmod(m, height)
+        return whole * self._uncut(height, n, k) + (self._uncut(rest, n, k) if rest else 0)
+
+    def _uncut(self, m: int, n: int, k: int) -> int:
+        folds = ceil_div(k, self.rows) * ceil_div(n, self.cols)
+        fold = ws_fold_cycles(self.rows, self.cols, m)
+        return fold + (folds - 1) * max(m, self.rows) if self.overlap else folds * fold
+
+    def words(self, m: int, n: int, k: int) -> Words:
+        return Words(m * k * ceil_div(n, self.cols), k * n, m * n * ceil_div(k, self.rows))
+
+    def first_operands(self) -> tuple[int, int]:
+        return self.rows, self.rows * self.cols
+
+    def result_tile(self, m: int, n: int, k: int, accumulators: int) -> tuple[int, int]:
+        height = m if k <= self.rows else min(m, max(1, accumulators // self.cols))
+        return height, min(n, self.cols)
+
+    def granule(self) -> tuple[int, int]:
+        return 1, self.cols
+
+
+@dataclass(frozen=True, slots=True)
+class InputStationary:
+    """The mirror of weight-stationary: activations stay (m across the columns), weights stream n at a time."""
+
+    rows: int
+    cols: int
+    overlap: bool = False
+
+    @property
+    def macs_per_cycle(self) -> int:
+        return self.rows * self.cols
+
+    def _mirror(self) -> WeightStationary:
+        return WeightStationary(self.rows, self.cols, self.overlap)
+
+    def cycles(self, m: int, n: int, k: int, accumulators: int) -> int:
+        return self._mirror().cycles(n, m, k, accumulators)
+
+    def words(self, m: int, n: int, k: int) -> Words:
+        return Words(m * k, k * n * ceil_div(m, self.cols), m * n * ceil_div(k, self.rows))
+
+    def first_operands(self) -> tuple[int, int]:
+        return self.rows * self.cols, self.rows
+
+    def result_tile(self, m: int, n: int, k: int, accumulators: int) -> tuple[int, int]:
+        tile_n, tile_m = self._mirror().result_tile(n, m, k, accumulators)
+        return tile_m, tile_n
+
+    def granule(self) -> tuple[int, int]:
+        return self.cols, 1
+
+
+@dataclass(frozen=True, slots=True)
+class OutputStationary:
+    """m down the rows, n across the columns; sums stay, both operands stream k long, results drain down the columns.
+
+    ``overlap`` False: ceil(m/rows) * ceil(n/cols) folds of 2*rows + cols + k - 2 cycles (skew, k, drain). True:
+    draining hides behind the next fold, so a further fold costs max(k, rows).
+    """
+
+    rows: int
+    cols: int
+    overlap: bool = False
+
+    @property
+    def macs_per_cycle(self) -> int:
+        return self.rows * self.cols
+
+    def cycles(self, m: int, n: int, k: int, accumulators: int) -> int:
+        folds = ceil_div(m, self.rows) * ceil_div(n, self.cols)
+        fold = 2 * self.rows + self.cols + k - 2
+        return fold + (folds - 1) * max(k, self.rows) if self.overlap else folds * fold
+
+    def words(self, m: int, n: int, k: int) -> Words:
+        return Words(m * k * ceil_div(n, self.cols), k * n * ceil_div(m, self.rows), m * n)
+
+    def first_operands(self) -> tuple[int, int]:
+        return self.rows, self.cols
+
+    def result_tile(self, m: int, n: int, k: int, accumulators: int) -> tuple[int, int]:
+        return min(m, self.rows), min(n, self.cols)
+
+    def granule(self) -> tuple[int, int]:
+        return self.rows, self.cols
+
+
+@dataclass(frozen=True, slots=True)
+class Cube:
+    """A fixed block [m0, k0] x [k0, n0] every cycle, ``pipeline`` cycles deep; sums collect in a separate memory
+    (Ascend's L0C).
+
+    Operands are assumed to arrive at the block rate from the memory beside the cube.
+    """
+
+    m0: int
+    k0: int
+    n0: int
+    pipeline: int
+
+    @property
+    def macs_per_cycle(self) -> int:
+        return self.m0 * self.k0 * self.n0
+
+    def cycles(self, m: int, n: int, k: int, accumulators: int) -> int:
+        blocks = ceil_div(m, self.m0) * ceil_div(n, self.n0) * ceil_div(k, self.k0)
+        height, width = self.result_tile(m, n, k, accumulators)
+        return blocks + self.pipeline * ceil_div(m, height) * ceil_div(n, width)
+
+    def words(self, m: int, n: int, k: int) -> Words:
+        return Words(m * k * ceil_div(n, self.n0), k * n * ceil_div(m, self.m0), m * n * ceil_div(k, self.k0))
+
+    def first_operands(self) -> tuple[int, int]:
+        return self.m0 * self.k0, self.k0 * self.n0
+
+    def result_tile(self, m: int, n: int, k: int, accumulators: int) -> tuple[int, int]:
+        blocks = max(1, accumulators // (self.m0 * self.n0))
+        across = min(ceil_div(n, self.n0), max(1, int(blocks**0.5)))
+        down = min(ceil_div(m, self.m0), max(1, blocks // across))
+        across = min(ceil_div(n, self.n0), max(1, blocks // down))
+        return min(m, down * self.m0), min(n, across * self.n0)
+
+    def granule(self) -> tuple[int, int]:
+        return self.m0, self.n0
+
+
+DATAFLOWS: dict[str, Callable[[int, int, bool], Dataflow]] = {
+    "ws": WeightStationary,
+    "os": OutputStationary,
+    "is": InputStationary,
+}
+"""Array dataflows by the name that a target gives; ``cube`` has blocks instead of rows and columns."""

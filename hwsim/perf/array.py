@@ -1,0 +1,200 @@
+"""The systolic machine: cores with an array, scratchpads, an optional shared memory, DRAM, and a vector unit each.
+
+A product is cut among the cores; each core's array works through its folds while the next operands arrive, so a layer
+takes the longest of computing, reading shared memory and reading DRAM, after the time in which its first operands
+come. Weights are read from DRAM in every pass; activations are, too, unless they stay on the chip between layers. Not
+modelled: bank conflicts, refresh, the network between cores, and reuse of weights from one pass to the next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import ceil
+from typing import TYPE_CHECKING
+
+from hwsim.errors import TargetError
+from hwsim.ir.workload import MatrixWork, VectorWork
+from hwsim.perf.energy import ActionCounts, EnergyTable
+from hwsim.perf.machine import Placement, Timing, input_bytes, output_bytes, row, weight_bytes
+from hwsim.perf.result import LayerEstimate
+from hwsim.perf.sizes import bits_per_element
+from hwsim.perf.systolic import DATAFLOWS, Cube, Dataflow, ceil_div
+from hwsim.perf.tiling import operand_traffic
+
+if TYPE_CHECKING:
+    from hwsim.target import Precision, SystolicMachine, Target
+
+ACCUMULATOR_BYTES = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """A product cut among cores: ``products`` parts of at most [m, k] x [k, n], up to ``rounds`` of them on one
+    core."""
+
+    products: int
+    rounds: int
+    m: int
+    n: int
+
+
+class ArrayMachine:
+    """A :class:`~hwsim.target.SystolicMachine` at one precision."""
+
+    def __init__(self, target: Target, spec: SystolicMachine, precision: Precision) -> None:
+        self.spec = spec
+        self.flow = _dataflow(target, spec, precision)
+        self.cores = spec.cores.value
+        self.vector_rate = target.vector.operations_per_cycle.value * self.cores
+        memory = spec.memory
+        halves = 2 if memory.double_buffered else 1
+        self.accumulators = max(1, memory.accumulators_bytes.value // halves // ACCUMULATOR_BYTES)
+        if memory.staging_bytes is not None:
+            share = memory.staging_bytes.value // 2 // halves
+            self.activation_capacity = self.weight_capacity = share
+        else:
+            self.activation_capacity = memory.activations_bytes.value // halves
+            self.weight_capacity = memory.weights_bytes.value // halves
+
+    @property
+    def clock_hz(self) -> float:
+        return self.spec.clock_hz.value
+
+    @property
+    def peak_macs_per_s(self) -> float:
+        return self.flow.macs_per_cycle * self.cores * self.clock_hz
+
+    @property
+    def dram_bytes_per_s(self) -> float:
+        return self.spec.dram.bytes_per_s.value
+
+    @property
+    def home_bytes(self) -> int:
+        shared = self.spec.shared
+        return shared.capacity_bytes.value if shared else self.spec.memory.activations_bytes.value * self.cores
+
+    def matrix(self, work: MatrixWork, place: Placement, table: EnergyTable) -> LayerEstimate:
+        """Time and count one product; see the module for what is and is not in it."""
+        split = self._split(work)
+        compute = split.rounds * self.flow.cycles(split.m, split.n, work.k, self.accumulators)
+        words = self.flow.words(split.m, split.n, work.k)
+        in_bits, weight_bits = bits_per_element(work.input_format), bits_per_element(work.weight_format)
+
+        into_cores, dram = self._traffic(work, split, place)
+        shared_bytes = into_cores + output_bytes(work) if self.spec.shared else 0
+        array_bytes = split.products * (words.activations * in_bits + words.weights * weight_bits) / 8
+        counts = ActionCounts(
+            mac=work.macs,
+            accumulate=split.products * words.partial_sums,
+            scratchpad_bytes=array_bytes + into_cores + output_bytes(work),
+            shared_bytes=shared_bytes,
+            dram_bytes=dram,
+        )
+        first = self._first_bytes(work, in_bits, weight_bits)
+        timing = self._overlap(compute, dram, shared_bytes, first)
+        return self._row(work, timing, counts, table, self.flow.macs_per_cycle * self.cores)
+
+    def vector(self, work: VectorWork, place: Placement, table: EnergyTable, slack_cycles: int) -> LayerEstimate:
+        """Time and count a vector operation; a fused one reads and writes no memory and costs what ``slack_cycles``
+        lack."""
+        compute = ceil_div(work.operations, self.vector_rate)
+        if work.fused:
+            late = max(0, compute - slack_cycles)
+            timing = Timing(late, late, "vector")
+            return self._row(work, timing, ActionCounts(vector_op=work.operations), table, self.vector_rate)
+        read, written = input_bytes(work), output_bytes(work)
+        dram = (0 if place.input_resident else read) + (0 if place.output_resident else written)
+        counts = ActionCounts(
+            vector_op=work.operations,
+            scratchpad_bytes=read + written,
+            shared_bytes=read + written if self.spec.shared else 0,
+            dram_bytes=dram,
+        )
+        timing = self._overlap(compute, dram, counts.shared_bytes, 0)
+        if timing.bound == "compute":
+            timing = Timing(timing.cycles, timing.compute_cycles, "vector")
+        return self._row(work, timing, counts, table, self.vector_rate)
+
+    def _split(self, work: MatrixWork) -> Split:
+        """The cut that ends first; a product is cut in m and n only where there are fewer groups than cores."""
+        together = min(work.groups, self.cores)
+        rounds = ceil_div(work.groups, together)
+        step_m, step_n = self.flow.granule()
+        best: tuple[int, Split] | None = None
+        for parts_m, parts_n in _grids(self.cores // together):
+            m = min(work.m, ceil_div(ceil_div(work.m, step_m), parts_m) * step_m)
+            n = min(work.n, ceil_div(ceil_div(work.n, step_n), parts_n) * step_n)
+            products = work.groups * ceil_div(work.m, m) * ceil_div(work.n, n)
+            cycles = self.flow.cycles(m, n, work.k, self.accumulators)
+            if best is None or cycles < best[0]:
+                best = (cycles, Split(products, rounds, m, n))
+        assert best is not None
+        return best[1]
+
+    def _traffic(self, work: MatrixWork, split: Split, place: Placement) -> tuple[int, int]:
+        """Operand bytes into the cores, and all bytes over the memory interface."""
+        inputs, weights = input_bytes(work), weight_bytes(work)
+        per_core = operand_traffic(
+            split.m,
+            split.n,
+            max(1, inputs * split.m // (work.groups * work.m)),
+            max(1, weights * split.n // (work.groups * work.n)),
+            activation_capacity=self.activation_capacity,
+            weight_capacity=self.weight_capacity,
+            tile=self.flow.result_tile(split.m, split.n, work.k, self.accumulators),
+        )
+        read_in = max(inputs, per_core.activations * split.products)
+        read_weights = max(weights, per_core.weights * split.products)
+        into_cores = read_in + read_weights
+        if self.spec.shared is not None:
+            half = self.spec.shared.capacity_bytes.value // 2
+            above = operand_traffic(
+                work.m,
+                work.n,
+                inputs,
+                weights,
+                activation_capacity=half,
+                weight_capacity=half,
+                tile=(max(1, work.m // 2), max(1, work.n // 2)),
+            )
+            read_in, read_weights = min(read_in, above.activations), min(read_weights, above.weights)
+        if not work.weights_static and place.input_resident:
+            read_weights = 0
+        dram = (0 if place.input_resident else read_in) + read_weights
+        return into_cores, dram + (0 if place.output_resident else output_bytes(work))
+
+    def _first_bytes(self, work: MatrixWork, in_bits: float, weight_bits: float) -> int:
+        activations, weights = self.flow.first_operands()
+        return ceil((activations * in_bits + weights * weight_bits) * min(self.cores, work.groups * work.m) / 8)
+
+    def _overlap(self, compute: int, dram: float, shared: float, first: int) -> Timing:
+        """The longest of three streams, after the first bytes have come (memory latency included)."""
+        per_cycle = self.clock_hz / self.dram_bytes_per_s
+        memory = ceil(dram * per_cycle)
+        if self.spec.shared is not None:
+            memory = max(memory, ceil(shared * self.clock_hz / self.spec.shared.bytes_per_s.value))
+        exposed = ceil(self.spec.dram.latency_s.value * self.clock_hz + first * per_cycle) if dram else 0
+        cycles = max(compute, memory) + exposed
+        return Timing(cycles, compute, "memory" if memory > compute else "compute")
+
+    def _row(
+        self, work: MatrixWork | VectorWork, timing: Timing, counts: ActionCounts, table: EnergyTable, peak: float
+    ) -> LayerEstimate:
+        return row(work, timing, counts, table, clock_hz=self.clock_hz, peak_per_cycle=peak)
+
+
+def _grids(cores: int) -> Iterator[tuple[int, int]]:
+    for parts_m in range(1, cores + 1):
+        yield parts_m, cores // parts_m
+
+
+def _dataflow(target: Target, spec: SystolicMachine, precision: Precision) -> Dataflow:
+    if spec.dataflow == "cube":
+        if precision.block is None or spec.pipeline_cycles is None:
+            raise TargetError(f"{target.name}: a cube needs a block in its precision and pipeline_cycles")
+        block = precision.block
+        return Cube(block.m.value, block.k.value, block.n.value, spec.pipeline_cycles.value)
+    if spec.rows is None or spec.cols is None:
+        raise TargetError(f"{target.name}: dataflow {spec.dataflow} needs rows and cols")
+    return DATAFLOWS[spec.dataflow](spec.rows.value, spec.cols.value, spec.fold_overlap == "full")

@@ -1,0 +1,79 @@
+"""Energy = action counts x energy table. Counts come from a machine model, prices from the target; neither knows the
+other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from hwsim.perf.result import COMPONENTS
+
+if TYPE_CHECKING:
+    from hwsim.target import Precision, Target
+
+ACTIONS = {
+    "mac": "mac",
+    "accumulate": "accumulator",
+    "scratchpad_bytes": "scratchpad",
+    "shared_bytes": "scratchpad",
+    "vector_op": "vector",
+    "dram_bytes": "dram",
+    "static_s": "static",
+}
+"""Action -> component. ``mac``: multiply-accumulates switched; ``accumulate``: partial sums read, added and written
+outside the array; ``*_bytes``: bytes into or out of a memory; ``vector_op``: scalar operations; ``static_s``: seconds
+that pass."""
+
+
+@dataclass(frozen=True, slots=True)
+class ActionCounts:
+    """What one operation makes the hardware do; fields are the names of ``ACTIONS``."""
+
+    mac: float = 0.0
+    accumulate: float = 0.0
+    scratchpad_bytes: float = 0.0
+    shared_bytes: float = 0.0
+    vector_op: float = 0.0
+    dram_bytes: float = 0.0
+    static_s: float = 0.0
+
+    def as_dict(self) -> dict[str, float]:
+        """Action -> count."""
+        return {name: float(getattr(self, name)) for name in ACTIONS}
+
+
+@dataclass(frozen=True, slots=True)
+class EnergyTable:
+    """Price of each action, pJ (``static_s``: pJ a second), at one precision of a target."""
+
+    pj: Mapping[str, float]
+    kinds: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, target: Target, precision: Precision) -> EnergyTable:
+        """The target's table with the precision's multiply-accumulate. Entries that a target leaves out cost 0: its MAC
+        energy includes them."""
+        table = target.energy
+        entries = {
+            "mac": precision.mac_pj,
+            "accumulate": table.accumulate_pj,
+            "scratchpad_bytes": table.scratchpad_pj_per_byte,
+            "shared_bytes": table.shared_pj_per_byte,
+            "vector_op": table.vector_pj,
+            "dram_bytes": table.dram_pj_per_byte,
+        }
+        pj = {name: entry.value_pj if entry else 0.0 for name, entry in entries.items()}
+        kinds: dict[str, str] = {name: entry.kind for name, entry in entries.items() if entry}
+        return cls({**pj, "static_s": table.static_w.value * 1e12}, {**kinds, "static_s": table.static_w.kind})
+
+    def price(self, counts: ActionCounts) -> dict[str, float]:
+        """Component -> pJ; every component is present."""
+        out = dict.fromkeys(COMPONENTS, 0.0)
+        for action, component in ACTIONS.items():
+            out[component] += float(getattr(counts, action)) * self.pj[action]
+        return out
+
+    def dynamic_pj(self, counts: ActionCounts) -> float:
+        """Energy without the static part, pJ."""
+        return sum(float(getattr(counts, action)) * self.pj[action] for action in ACTIONS if action != "static_s")

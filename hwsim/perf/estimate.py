@@ -1,0 +1,134 @@
+"""Walk a workload over a target's machine model: cycles, then energy, then totals."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hwsim.errors import DataError, TargetError
+from hwsim.ir.workload import MatrixWork, Workload
+from hwsim.perf.array import ArrayMachine
+from hwsim.perf.energy import EnergyTable
+from hwsim.perf.gpu import GpuModel
+from hwsim.perf.machine import Machine, Placement, input_bytes, output_bytes
+from hwsim.perf.result import COMPONENTS, Estimate, LayerEstimate
+from hwsim.perf.sizes import bits_per_element
+from hwsim.perf.systolic import ceil_div
+
+if TYPE_CHECKING:
+    from hwsim.target import Precision, Target
+
+
+def estimate(workload: Workload, target: Target, precision: str | None = None) -> Estimate:
+    """Time and energy of one pass of ``workload`` on ``target``.
+
+    Args:
+        workload: matrix products and vector operations in order.
+        target: from :func:`hwsim.target.load_target`.
+        precision: a precision of the target; default: the one the workload was bound to, else the one that takes its
+            operand formats (weights may be stored in fewer bits and widened on the way in).
+
+    Raises:
+        TargetError: no such precision, or none that takes the workload's formats.
+        DataError: a workload without operations.
+    """
+    if not workload.ops:
+        raise DataError("expected at least one operation, found none", where=workload.name)
+    name = precision or workload.precision or matching_precision(workload, target)
+    spec = target.precision(name)
+    machine = _machine(target, spec)
+    table = EnergyTable.of(target, spec)
+    rows = _walk(workload, machine, table)
+    energy = {part: sum(row.energy_pj[part] for row in rows) for part in COMPONENTS}
+    seconds = sum(row.seconds for row in rows)
+    return Estimate(
+        workload=workload.name,
+        target=target.name,
+        precision=name,
+        batch=workload.batch,
+        clock_hz=machine.clock_hz,
+        cycles=sum(row.cycles for row in rows),
+        seconds=seconds,
+        joules=sum(energy.values()) / 1e12,
+        rows=rows,
+        energy_pj=energy,
+        peak_macs_per_s=machine.peak_macs_per_s,
+        dram_bytes_per_s=machine.dram_bytes_per_s,
+        inferences_per_s=workload.batch / seconds if seconds else 0.0,
+        macs=workload.macs,
+        evidence=_evidence(target, spec, table),
+    )
+
+
+def matching_precision(workload: Workload, target: Target) -> str:
+    """The target's precision for the operand formats of the workload's largest product.
+
+    Formats equal to a precision's come first; then equal activations with weights stored in fewer bits than the
+    precision's.
+
+    Raises:
+        TargetError: none fits; names what the target has.
+    """
+    products = [op for op in workload.ops if isinstance(op, MatrixWork)]
+    if not products:
+        return target.default_precision
+    main = max(products, key=lambda op: op.macs)
+    order = sorted(target.precisions, key=lambda name: name != target.default_precision)
+    for name in order:
+        spec = target.precisions[name]
+        if (main.weight_format, main.input_format) == (spec.weights.format, spec.activations.format):
+            return name
+    for name in order:
+        spec = target.precisions[name]
+        narrower = bits_per_element(main.weight_format) <= bits_per_element(spec.weights.format)
+        if main.input_format == spec.activations.format and narrower:
+            return name
+    have = ", ".join(f"{name} ({p.weights.format} x {p.activations.format})" for name, p in target.precisions.items())
+    raise TargetError(
+        f"{target.name} has no precision for {main.weight_format} weights and {main.input_format} activations",
+        where=main.name,
+        hint=f"it has: {have}",
+    )
+
+
+def _machine(target: Target, precision: Precision) -> Machine:
+    if target.machine.kind == "gpu":
+        return GpuModel(target, target.machine, precision)
+    return ArrayMachine(target, target.machine, precision)
+
+
+def _walk(workload: Workload, machine: Machine, table: EnergyTable) -> tuple[LayerEstimate, ...]:
+    """One row an operation. A tensor stays on the chip when it takes at most half of the machine's home memory (its
+    neighbour needs the other half); the network's input and output always cross the memory interface."""
+    room = machine.home_bytes // 2
+    last = max(index for index, op in enumerate(workload.ops) if not getattr(op, "fused", False) or index == 0)
+    rows: list[LayerEstimate] = []
+    slack = 0
+    for index, op in enumerate(workload.ops):
+        place = Placement(
+            input_resident=index > 0 and input_bytes(op) <= room,
+            output_resident=index < last and output_bytes(op) <= room,
+        )
+        if isinstance(op, MatrixWork):
+            rows.append(machine.matrix(op, place, table))
+            slack = rows[-1].cycles
+        else:
+            rows.append(machine.vector(op, place, table, slack))
+            slack = max(0, slack - ceil_div(op.operations, machine.vector_rate)) if op.fused else 0
+    return tuple(rows)
+
+
+def _evidence(target: Target, precision: Precision, table: EnergyTable) -> dict[str, str]:
+    """The weakest kind of evidence under each claim."""
+    from hwsim.numerics import units
+    from hwsim.target import KINDS
+
+    timing = [quantity.kind for path, quantity in target.quantities() if path.startswith(("machine.", "vector."))]
+    timing += [count.kind for count in (precision.macs_per_cycle, precision.multicast) if count]
+    if precision.block:
+        timing += [precision.block.m.kind, precision.block.k.kind, precision.block.n.kind]
+    order: dict[str, int] = {kind: index for index, kind in enumerate(KINDS)}
+    return {
+        "arithmetic": units[precision.unit].evidence,
+        "timing": max(timing, key=lambda kind: order[kind]),
+        "energy": max(table.kinds.values(), key=lambda kind: order[kind]),
+    }

@@ -1,0 +1,116 @@
+"""What every machine model shares: the facts it needs of a run, the parts it returns, and where tensors live between
+layers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from hwsim.ir.workload import MatrixWork, VectorWork
+from hwsim.perf.energy import ActionCounts, EnergyTable
+from hwsim.perf.result import LayerEstimate
+from hwsim.perf.sizes import tensor_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Which tensors of an operation stay on the chip, so that memory chips see nothing of them."""
+
+    input_resident: bool
+    output_resident: bool
+
+
+class Machine(Protocol):
+    """A machine model bound to a target and a precision."""
+
+    @property
+    def clock_hz(self) -> float:
+        """Clock that cycles count."""
+
+    @property
+    def peak_macs_per_s(self) -> float:
+        """Most MACs a second at the bound precision."""
+
+    @property
+    def dram_bytes_per_s(self) -> float:
+        """Rate of the memory chips."""
+
+    @property
+    def home_bytes(self) -> int:
+        """On-chip memory that tensors can stay in from one layer to the next."""
+
+    @property
+    def vector_rate(self) -> int:
+        """Scalar operations a cycle of all vector units together."""
+
+    def matrix(self, work: MatrixWork, place: Placement, table: EnergyTable) -> LayerEstimate:
+        """A matrix product."""
+
+    def vector(self, work: VectorWork, place: Placement, table: EnergyTable, slack_cycles: int) -> LayerEstimate:
+        """A vector operation. A fused one hides in up to ``slack_cycles`` of the product it follows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Of one operation, in cycles of the machine's clock."""
+
+    cycles: int
+    compute_cycles: int
+    bound: str
+
+
+def input_bytes(work: MatrixWork | VectorWork) -> int:
+    """Bytes of an operation's activations, each element once."""
+    return tensor_bytes(work.input_elements, work.input_format)
+
+
+def output_bytes(work: MatrixWork | VectorWork) -> int:
+    """Bytes of its results as stored."""
+    return tensor_bytes(work.output_elements, work.output_format)
+
+
+def weight_bytes(work: MatrixWork) -> int:
+    """Bytes of the second operand with its scales and zero points."""
+    return tensor_bytes(work.weight_elements, work.weight_format) + work.weight_scale_bytes
+
+
+def row(
+    work: MatrixWork | VectorWork,
+    timing: Timing,
+    counts: ActionCounts,
+    table: EnergyTable,
+    *,
+    clock_hz: float,
+    peak_per_cycle: float,
+    seconds: float | None = None,
+) -> LayerEstimate:
+    """Build the result row; adds the static seconds to ``counts``. ``seconds`` defaults to cycles / clock."""
+    elapsed = timing.cycles / clock_hz if seconds is None else seconds
+    counts = ActionCounts(**{**counts.as_dict(), "static_s": elapsed})
+    matrix = isinstance(work, MatrixWork)
+    macs = work.macs if isinstance(work, MatrixWork) else 0
+    operations = 2 * macs if matrix else work.operations if isinstance(work, VectorWork) else 0
+    useful = macs if matrix else operations
+    sizes = (work.m, work.n, work.k, work.groups) if isinstance(work, MatrixWork) else (0, 0, 0, 0)
+    peak = peak_per_cycle * timing.cycles
+    return LayerEstimate(
+        name=work.name,
+        op=work.op,
+        engine="matrix" if matrix else "vector",
+        m=sizes[0],
+        n=sizes[1],
+        k=sizes[2],
+        groups=sizes[3],
+        macs=macs,
+        operations=operations,
+        cycles=timing.cycles,
+        compute_cycles=timing.compute_cycles,
+        stall_cycles=timing.cycles - timing.compute_cycles,
+        seconds=elapsed,
+        utilisation=min(1.0, useful / peak) if peak else 0.0,
+        bound=timing.bound,
+        dram_bytes=round(counts.dram_bytes),
+        sram_bytes=round(counts.scratchpad_bytes + counts.shared_bytes),
+        actions=counts.as_dict(),
+        energy_pj=table.price(counts),
+    )
