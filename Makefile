@@ -1,0 +1,58 @@
+# hwsim on a bare Debian or Ubuntu machine with Python 3.11 or later, make and g++. `make help` lists the targets.
+#   PYTHON=/path/to/python   the interpreter to build .venv from
+#   JOBS=2                   test processes
+#   TESTS="tests/rtl -k pe"  what `make test` runs; default: everything
+VENV  := .venv
+BIN   := $(VENV)/bin
+JOBS  ?= 2
+TESTS ?= tests
+PIP   := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+DEMO_OUT     := reports/demo
+DEMO_TARGETS := --target nvidia-h100 --target ascend-910b4 --target hwsim-int4-ws16
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint types layers bench clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.base ## a trained network on three chips, bit-exact, and an HTML report that compares them
+	@$(BIN)/hwsim emulate mnist-cnn $(DEMO_TARGETS) --out $(DEMO_OUT)
+
+test: $(VENV)/.test ## the tests (installs Icarus Verilog when missing)
+	@tools/bootstrap.sh tool iverilog iverilog
+	@if [ -n "$$CI" ]; then tools/bootstrap.sh tool chromium chromium; fi
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(TESTS)
+
+lint: $(VENV)/.dev ## ruff: rules and formatting
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.dev ## mypy --strict over the package
+	$(BIN)/mypy
+
+layers: $(VENV)/.dev ## import-linter: which room may import which
+	$(BIN)/lint-imports
+
+bench: $(VENV)/.test ## the benchmarks
+	$(BIN)/python -m pytest bench --benchmark-only
+
+clean: ## remove the virtual environment and everything made by a build or a test
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .benchmarks
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Each stamp is as new as what it was installed from, so a second run installs nothing.
+$(VENV)/.made:
+	@tools/bootstrap.sh venv $(VENV)
+	@touch $@
+
+$(VENV)/.base: pyproject.toml | $(VENV)/.made
+	@echo "installing hwsim into $(VENV)"
+	@$(PIP) -e .
+	@touch $@
+
+$(VENV)/.test $(VENV)/.dev: $(VENV)/.%: pyproject.toml | $(VENV)/.made
+	@echo "installing hwsim[$*] into $(VENV)"
+	@$(PIP) -e '.[$*]'
+	@touch $@ $(VENV)/.base
