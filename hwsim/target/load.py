@@ -68,9 +68,20 @@ def build_target(document: Document) -> Target:
 
 
 def _explain(document: Document, error: ValidationError) -> TargetError:
-    """Turn pydantic's list into one line about the first fault in the file; count the others."""
+    """Turn pydantic's list into one line about the first fault in the file; count the others.
+
+    A misspelt key is two faults to pydantic, an unknown key and a missing one; it is one here.
+    """
+    faults = error.errors(include_url=False)
+    misspelt = {
+        (*fault["loc"][:-1], nearest(str(fault["loc"][-1]), _fields(fault["loc"][:-1])))
+        for fault in faults
+        if fault["type"] == "extra_forbidden"
+    }
     found = []
-    for fault in error.errors(include_url=False):
+    for fault in faults:
+        if fault["type"] == "missing" and fault["loc"] in misspelt:
+            continue
         key = _in_file(document.data, fault["loc"])
         where = document.where(key)
         found.append((int(where.rpartition(":")[2]), where, key, fault))
@@ -202,9 +213,9 @@ def _check_precisions(document: Document, target: Target) -> None:
                     f"found granularity {declared.granularity}, group_size {declared.group_size}",
                     where=document.where((*at, tensor)),
                 )
-        if precision.activations.granularity != "per_tensor":
+        if (found := precision.activations.granularity) != "per_tensor":
             raise TargetError(
-                f"precisions.{name}.activations: expected granularity per_tensor, found {precision.activations.granularity}",
+                f"precisions.{name}.activations: expected granularity per_tensor, found {found}",
                 where=document.where((*at, "activations", "granularity")),
             )
 
