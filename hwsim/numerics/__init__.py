@@ -1,9 +1,22 @@
-"""Encodings, rounding, packing, block scales and the arithmetic of matrix units. Nothing here imports numba until used."""
+"""Encodings, rounding, packing, block scales and the arithmetic of matrix units; numba is imported on first use."""
 
 from __future__ import annotations
 
 from hwsim.numerics.catalog import formats
-from hwsim.numerics.codec import decode_table, int_table
+from hwsim.numerics.codec import decode, decode_table, encode, int_table
 from hwsim.numerics.format import BlockFormat, Format
+from hwsim.numerics.packing import pack, unpack
+from hwsim.numerics.scaled import encode_scaled
 
-__all__ = ["BlockFormat", "Format", "decode_table", "formats", "int_table"]
+__all__ = [
+    "BlockFormat",
+    "Format",
+    "decode",
+    "decode_table",
+    "encode",
+    "encode_scaled",
+    "formats",
+    "int_table",
+    "pack",
+    "unpack",
+]

@@ -33,7 +33,7 @@ _FNUZ = Source(
 )
 _IEEE = Source("IEEE 754-2019", "3.4 binary interchange formats, 4.3 rounding, 7.4 overflow", _READ)
 _ONNX = Source("ONNX documentation", "int4 and int2 types: range, low nibble first", _READ)
-_BNB = Source("bitsandbytes 0.50.2", "NF4 and FP4 data types", _READ)
+_BNB = Source("bitsandbytes csrc/kernels.cu", "dQuantizeNF4, dQuantizeFP4 and their inverses", _READ)
 _ASCEND = Source("Ascend C API documentation", "fp4x2_e1m2_t; INT4 quantization of CANN", _READ)
 _OWN = Source("hwsim", "an encoding used in array hardware, defined by this entry", _READ)
 
@@ -51,7 +51,7 @@ def _no_nan(positive_max: int, sign: int) -> dict[str, Profile]:
             ),
             Profile("ml_dtypes", "NaN becomes a zero of its sign", nan=(0, sign)),
             Profile("gfloat", "NaN and overflow are refused", overflow="error"),
-            Profile("compressed_tensors", "-0 and negative underflow as +0", nan="error", negative_zero="canonicalise"),
+            Profile("compressed_tensors", "-0 becomes +0, negative underflow -0", negative_zero_input="positive_zero"),
             Profile("quark", "negative underflow gives +0, -0 stays", negative_underflow="positive_zero"),
         )
     )
@@ -395,10 +395,27 @@ _TABLES = (
                 0.5626170039176941,
                 0.7229568362236023,
                 1.0,
-            )
+            ),
+            (
+                -0.8480964004993439,
+                -0.6106329262256622,
+                -0.4599952697753906,
+                -0.33967943489551544,
+                -0.23460740596055984,
+                -0.13791173323988914,
+                -0.045525018125772476,
+                0.03979014977812767,
+                0.1202552504837513,
+                0.2035212516784668,
+                0.2920137718319893,
+                0.3893125355243683,
+                0.5016634166240692,
+                0.6427869200706482,
+                0.8614784181118011,
+            ),
         ),
         _BNB,
-        by_name((_STRICT,)),
+        by_name((_STRICT, Profile("bitsandbytes", "NaN fails every comparison: code 0", nan=(0, 0)))),
         note="packed high nibble first",
     ),
     Format(
@@ -423,12 +440,24 @@ _TABLES = (
                 -0.5,
                 -0.16666667,
                 -0.25,
-            )
+            ),
+            (0.00260417, 0.0859375, 0.20833333, 0.29166667, 0.4166667, 0.583333, 0.8333333),
+            symmetric=True,
         ),
         _BNB,
-        by_name((_STRICT,)),
-        "canonicalise",
-        note="not E2M1; packed high nibble first",
+        by_name(
+            (
+                Profile(
+                    "bitsandbytes",
+                    "the sign is x < 0, so -0 becomes +0 and negative underflow -0; NaN fails every comparison: 0",
+                    nan=(0, 0),
+                    negative_zero_input="positive_zero",
+                ),
+                _STRICT,
+            )
+        ),
+        "keep",
+        note="not E2M1; packed high nibble first; its threshold .0859375 is not a midpoint",
     ),
 )
 
@@ -455,6 +484,7 @@ _BLOCKS = (
         "two_level",
         Source("NVIDIA blog and Transformer Engine NVFP4 recipe; torchao 0.18 nvfp4", "two-level scaling", _READ),
         ("divide", "reciprocal"),
+        note="divide: x / (g * s); reciprocal: x * ((1 / g) / s); g the tensor scale, s the block scale",
     ),
     BlockFormat(
         "int4_g32",

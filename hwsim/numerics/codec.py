@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from hwsim.errors import FormatError
+from hwsim.numerics._threads import split
 from hwsim.numerics.catalog import formats
-from hwsim.numerics.format import Format, IntegerLayout, TableLayout
+from hwsim.numerics.format import FloatLayout, Format, IntegerLayout, TableLayout
+from hwsim.numerics.geometry import Runs, runs
+from hwsim.numerics.options import sorted_table
+from hwsim.numerics.plan import Plan, plan
+
+Codes = NDArray[Any]  # uint8, uint16 or uint32: `Format.code_dtype`
 
 
 def element_format(fmt: str | Format) -> Format:
@@ -29,15 +36,14 @@ def element_format(fmt: str | Format) -> Format:
     return entry
 
 
+# Decoding -------------------------------------------------------------------------------------------------------------
 def _value(fmt: Format, code: int) -> float:
     layout = fmt.layout
     if isinstance(layout, TableLayout):
         return layout.values[code]
     if isinstance(layout, IntegerLayout):
-        value = layout.integer(code, fmt.bits)
-        if code == fmt.negative_zero_code:
-            return -0.0
-        return value / (1 << layout.fraction_bits)
+        integer = layout.integer(code, fmt.bits)
+        return -0.0 if code == fmt.negative_zero_code else integer / (1 << layout.fraction_bits)
     code &= (1 << (fmt.bits - layout.padding)) - 1
     negative = layout.signed and bool(code >> layout.magnitude_bits)
     magnitude = code & ((1 << layout.magnitude_bits) - 1)
@@ -52,11 +58,10 @@ def _value(fmt: Format, code: int) -> float:
 
 
 @lru_cache(maxsize=128)
-def _table(fmt_name: str | Format) -> NDArray[np.float32]:
-    fmt = element_format(fmt_name)
+def _table(fmt: Format) -> NDArray[np.float32]:
     if fmt.bits > 8:
         raise FormatError(
-            f"decode_table is for formats of at most 8 bits; {fmt.name!r} has {fmt.bits}", hint="use decode"
+            f"decode_table takes formats of at most 8 bits; {fmt.name!r} has {fmt.bits}", hint="use decode"
         )
     table = np.array([_value(fmt, code) for code in range(1 << fmt.bits)], dtype=np.float32)
     table.setflags(write=False)
@@ -69,7 +74,7 @@ def decode_table(fmt: str | Format) -> NDArray[np.float32]:
     Raises:
         FormatError: unknown format, a block format, or more than 8 bits.
     """
-    return _table(element_format(fmt).name if isinstance(fmt, str) else fmt)
+    return _table(element_format(fmt))
 
 
 def int_table(fmt: str | Format) -> NDArray[np.int32]:
@@ -80,5 +85,241 @@ def int_table(fmt: str | Format) -> NDArray[np.int32]:
     """
     entry = element_format(fmt)
     if not entry.is_integer:
-        raise FormatError(f"int_table is for integer formats; {entry.name!r} is not one", hint="use decode_table")
-    return np.asarray(decode_table(fmt), dtype=np.int32)
+        raise FormatError(f"int_table takes integer formats; {entry.name!r} is not one", hint="use decode_table")
+    return np.asarray(decode_table(entry), dtype=np.int32)
+
+
+def check_codes(codes: ArrayLike, fmt: Format) -> Codes:
+    """``codes`` as an array of `Format.code_dtype`.
+
+    Raises:
+        FormatError: not integers, or a code that needs more bits than the format has.
+    """
+    array = np.asarray(codes)
+    if array.dtype.kind not in "ui" and array.size:
+        raise FormatError(f"codes of {fmt.name!r} must be integers, found {array.dtype}")
+    if array.dtype != fmt.code_dtype or fmt.bits < 8 * fmt.code_dtype.itemsize:
+        if array.size and (int(array.max()) >> fmt.bits or int(array.min()) < 0):
+            found = f"{int(array.min())}..{int(array.max())}"
+            raise FormatError(f"codes of {fmt.name!r} must be in 0..{(1 << fmt.bits) - 1}, found {found}")
+        array = array.astype(fmt.code_dtype, copy=False)
+    return array
+
+
+def decode(codes: ArrayLike, fmt: str | Format, *, negative_zero: str | None = None) -> NDArray[Any]:
+    """Values of codes, in the codes' shape: float32 where the format is exact in it, else float64.
+
+    Args:
+        codes: unsigned codes, one an element.
+        fmt: element format, by name or as a `Format`.
+        negative_zero: ``keep`` (-0.0), ``canonicalise`` (+0.0) or ``trap``; None is the format's own policy.
+
+    Raises:
+        FormatError: unknown format, codes out of range, or a -0 under ``trap``.
+    """
+    entry = element_format(fmt)
+    array = check_codes(codes, entry)
+    policy = plan(entry, None, None, None, negative_zero).options.negative_zero
+    if policy == "trap" and bool(np.any(array == entry.negative_zero_code)):
+        raise FormatError(f"codes of {entry.name!r} hold a negative zero, which policy 'trap' refuses")
+    if entry.bits > 8:
+        values = _decode_wide(array, entry)
+        if policy == "canonicalise":
+            values = values + values.dtype.type(0)  # -0 + 0 is +0; nothing else changes
+        return values
+    table = _table(entry)
+    if policy == "canonicalise":
+        table = table + np.float32(0)
+    from hwsim.numerics import _kernels
+
+    flat = np.ascontiguousarray(array).reshape(-1)
+    out = np.empty(flat.shape, np.float32)
+    split(lambda first, last: _kernels.take(flat, table, out, first, last), flat.size, flat.size)
+    return out.reshape(array.shape)
+
+
+def _decode_wide(codes: Codes, fmt: Format) -> NDArray[Any]:
+    """Values of codes of more than 8 bits."""
+    layout = fmt.layout
+    if isinstance(layout, IntegerLayout):
+        wide = codes.astype(np.int64)
+        half = np.int64(1) << (fmt.bits - 1)
+        if layout.kind == "twos_complement":
+            wide -= (wide & half) << 1
+        elif layout.kind == "offset_binary":
+            wide -= half
+        values = wide.astype(np.float64) / (1 << layout.fraction_bits)
+        if layout.kind == "sign_magnitude":
+            values = np.where(wide >= half, -(values - float(half)), values)
+        return values.astype(fmt.value_dtype)
+    assert isinstance(layout, FloatLayout)
+    if layout.exponent_bits == 8 and layout.bias == 127 and layout.signed and layout.nan == "ieee":
+        return (codes.astype(np.uint32) << np.uint32(32 - fmt.bits)).view(np.float32)
+    sign = codes.astype(np.int64) >> layout.magnitude_bits & int(layout.signed)
+    magnitude = codes.astype(np.int64) & ((1 << layout.magnitude_bits) - 1)
+    exponent = magnitude >> layout.mantissa_bits
+    mantissa = magnitude & ((1 << layout.mantissa_bits) - 1)
+    hidden = np.where((exponent > 0) | (not layout.zero), 1 << layout.mantissa_bits, 0)
+    first = np.maximum(exponent, int(layout.zero))
+    values = np.ldexp((mantissa + hidden).astype(np.float64), first - layout.bias - layout.mantissa_bits)
+    special = np.where(layout.infinity & (magnitude == layout.infinity_code), np.inf, np.nan)
+    values = np.where(magnitude > layout.max_code, special, values)
+    if layout.nan == "negative_zero":
+        values = np.where((sign == 1) & (magnitude == 0), np.nan, values)
+    return np.where(sign == 1, -values, values).astype(fmt.value_dtype)
+
+
+# Encoding -------------------------------------------------------------------------------------------------------------
+def real_array(x: ArrayLike, where: str) -> NDArray[Any]:
+    """``x`` as float32 or float64 without loss.
+
+    Raises:
+        FormatError: not real numbers, or integers that float64 does not hold exactly.
+    """
+    array = np.asarray(x)
+    if array.dtype in (np.dtype(np.float32), np.dtype(np.float64)):
+        return array
+    if array.dtype == np.float16 or array.dtype.kind == "b" or (array.dtype.kind in "ui" and array.dtype.itemsize <= 2):
+        return array.astype(np.float32)
+    if array.dtype.kind in "ui":
+        wide = array.astype(np.float64)
+        if array.dtype.itemsize == 8 and array.size and max(abs(wide.min()), abs(wide.max())) > 2.0**53:
+            raise FormatError("integers beyond 2**53 are not exact in float64", where=where)
+        return wide
+    if array.dtype.name in ("bfloat16", "float8_e4m3fn", "float8_e5m2", "float4_e2m1fn"):  # ml_dtypes: exact in float32
+        return array.astype(np.float32)
+    raise FormatError(f"x must hold real numbers of at most 64 bits, found {array.dtype}", where=where)
+
+
+def random_array(
+    random_bits: ArrayLike | None, shape: tuple[int, ...], rounding: str, where: str
+) -> NDArray[np.uint32]:
+    """``random_bits`` checked and flattened; one zero where the rounding needs none."""
+    if rounding != "stochastic":
+        if random_bits is not None:
+            raise FormatError(f"random_bits are for stochastic rounding; rounding is {rounding!r}", where=where)
+        return np.zeros(1, np.uint32)
+    if random_bits is None:
+        raise FormatError("stochastic rounding needs random_bits: uint32, in the shape of x", where=where)
+    bits = np.asarray(random_bits)
+    if bits.shape != shape or bits.dtype != np.uint32:
+        raise FormatError(
+            f"random_bits must be uint32 of shape {shape}, found {bits.dtype} of shape {bits.shape}", where=where
+        )
+    return np.ascontiguousarray(bits).reshape(-1)
+
+
+def _refuse(status: int, fmt: Format, chosen: Plan) -> FormatError:
+    options = chosen.options
+    where = f"encode to {fmt.name!r}"
+    if status & 1:
+        others = [p.name for p in fmt.profiles.values() if p.nan != "error"]
+        hint = f"profiles that accept it: {', '.join(others)}" if others else "remove it first"
+        return FormatError(f"x holds NaN, which profile {options.profile.name!r} refuses", where=where, hint=hint)
+    if status & 2:
+        return FormatError(
+            f"x holds values outside {fmt.min_value:g}..{fmt.max_value:g} and overflow is {options.overflow!r}",
+            where=where,
+        )
+    if status & 4:
+        return FormatError("x holds or rounds to a negative zero, which policy 'trap' refuses", where=where)
+    what = "zero" if status & 8 else "a negative number"
+    return FormatError(f"x holds {what}, which profile {options.profile.name!r} refuses", where=where)
+
+
+def encode(
+    x: ArrayLike,
+    fmt: str | Format,
+    *,
+    rounding: str | None = None,
+    overflow: str | None = None,
+    profile: str | None = None,
+    negative_zero: str | None = None,
+    random_bits: ArrayLike | None = None,
+) -> Codes:
+    """Codes of the numbers nearest to ``x``, rounded once, in the shape of ``x``.
+
+    Args:
+        x: real numbers: float64, float32, float16, bfloat16 or integers; each is used at its own precision.
+        fmt: element format, by name or as a `Format`.
+        rounding: ``nearest_even``, ``nearest_away``, ``toward_zero``, ``up``, ``down`` or ``stochastic``. None is the
+            profile's, and every catalog default is ``nearest_even``.
+        overflow: what becomes of numbers that round beyond the range, infinities among them: ``saturate``, ``wrap``
+            (integers that fill their codes), ``nan``, ``inf``, ``error``. None is the profile's: ``saturate``, but
+            ``inf`` for bf16, fp16, tf32 and fp32.
+        profile: whose treatment of NaN, -0 and the defaults above; None is the format's first profile.
+        negative_zero: ``keep``, ``canonicalise`` or ``trap``; None is the profile's, then the format's own policy.
+        random_bits: uint32 of the shape of ``x``, for stochastic rounding: a magnitude rounds away from zero where
+            floor(f * 2**32) + random_bits >= 2**32, f being the part of the last place that is cut off.
+
+    Returns:
+        uint8, uint16 or uint32 (`Format.code_dtype`), masked to ``bits``.
+
+    Raises:
+        FormatError: unknown name, a choice that the format does not have, or a value that the choices refuse.
+    """
+    entry = element_format(fmt)
+    chosen = plan(entry, rounding, overflow, profile, negative_zero)
+    array = real_array(x, f"encode to {entry.name!r}")
+    random = random_array(random_bits, array.shape, chosen.options.rounding, f"encode to {entry.name!r}")
+    flat = np.ascontiguousarray(array).reshape(-1)
+    out = np.empty(flat.shape, entry.code_dtype)
+    if flat.dtype == np.float32 and chosen.options.profile.nan == "payload" and entry.name == "fp32":
+        return flat.view(np.uint32).reshape(array.shape).copy()
+    if flat.dtype == np.float32 and chosen.fast is not None and _fast_plain(flat, out, chosen) == 0:
+        return out.reshape(array.shape)
+    one = np.ones(1, flat.dtype)
+    general(flat, one, None, random, out, runs(flat.shape, None, None), chosen)
+    return out.reshape(array.shape)
+
+
+def _fast_plain(flat: NDArray[Any], out: Codes, chosen: Plan) -> int:
+    from hwsim.numerics import _kernels_fast as fast
+
+    kernel = {
+        "bits": fast.bits_plain,
+        "levels": fast.levels_plain,
+        "whole": fast.whole_plain,
+        "top": fast.top_plain,
+    }[chosen.fast or ""]
+    return split(lambda first, last: kernel(flat, out, chosen.fast_spec, first, last), flat.size, flat.size)
+
+
+def general(
+    flat: NDArray[Any],
+    scale: NDArray[Any],
+    zero_point: NDArray[Any] | None,
+    random: NDArray[np.uint32],
+    out: Codes,
+    geometry: Runs,
+    chosen: Plan,
+) -> None:
+    """Fill ``out`` by the general kernels, or raise what they refuse."""
+    from hwsim.numerics import _kernels
+
+    spec, layout = chosen.spec, chosen.fmt.layout
+    scale = scale.astype(flat.dtype, copy=False)
+    if isinstance(layout, FloatLayout):
+        status = split(
+            lambda first, last: _kernels.encode_float(flat, scale, random, out, geometry, spec, first, last),
+            geometry.total,
+            flat.size,
+        )
+    elif isinstance(layout, IntegerLayout):
+        zeros = np.zeros(scale.size, np.float32) if zero_point is None else zero_point.astype(np.float32)
+        status = split(
+            lambda first, last: _kernels.encode_int(flat, scale, zeros, random, out, geometry, spec, first, last),
+            geometry.total,
+            flat.size,
+        )
+    else:
+        values, codes, limits = sorted_table(layout)
+        status = split(
+            lambda first, last: _kernels.encode_table(
+                flat, scale, random, out, values, codes, limits, geometry, spec, first, last
+            ),
+            geometry.total,
+            flat.size,
+        )
+    if status:
+        raise _refuse(status, chosen.fmt, chosen)

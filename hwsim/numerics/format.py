@@ -1,7 +1,7 @@
 """What an encoding is: frozen data that every other file of this room reads, and nothing that computes on arrays.
 
-A `Format` has one of three layouts (floating point, integer, table); its behaviour follows from the layout's numbers and
-from a named `Profile`, which says how one vendor or library treats the cases that the layout leaves open.
+A `Format` has one of three layouts (floating point, integer, table); its behaviour follows from the layout's numbers
+and from a named `Profile`, which says how one vendor or library treats the cases that the layout leaves open.
 """
 
 from __future__ import annotations
@@ -47,7 +47,8 @@ class Profile:
         nan: codes for a NaN input with sign bit 0 and 1, or ``"payload"`` (sign and top payload bits kept, made quiet)
             or ``"error"`` (a `FormatError`).
         negative_zero: policy used where the caller names none; None is the format's own.
-        negative_underflow: sign of a negative non-zero input that rounds to zero.
+        negative_zero_input: what an input of -0 becomes, where the policy is ``keep``.
+        negative_underflow: what a negative non-zero input that rounds to zero becomes, where the policy is ``keep``.
         zero: code for a zero input in formats that have no zero, or ``"error"``.
         negative: what unsigned formats do with a value below zero: ``"overflow"`` (the overflow rule at the lower end),
             ``"magnitude"`` (the sign is dropped), ``"nan"`` or ``"error"``.
@@ -59,6 +60,7 @@ class Profile:
     overflow: Overflow = "saturate"
     nan: tuple[int, int] | Literal["payload", "error"] = "error"
     negative_zero: NegativeZero | None = None
+    negative_zero_input: Literal["negative_zero", "positive_zero"] = "negative_zero"
     negative_underflow: Literal["negative_zero", "positive_zero"] = "negative_zero"
     zero: int | Literal["error"] = "error"
     negative: Literal["overflow", "magnitude", "nan", "error"] = "overflow"
@@ -72,8 +74,8 @@ class FloatLayout:
         signed: a sign bit exists (bit ``bits - 1``).
         exponent_bits, mantissa_bits, bias: the fields; ``bias`` is subtracted from the exponent field.
         infinity: the code with exponent all ones and mantissa zero is an infinity.
-        nan: which codes are NaN: ``none``; ``ieee`` (exponent all ones, mantissa not zero); ``all_ones`` (magnitude bits
-            all ones); ``negative_zero`` (the pattern of -0).
+        nan: which codes are NaN: ``none``; ``ieee`` (exponent all ones, mantissa not zero); ``all_ones`` (magnitude
+            bits all ones); ``negative_zero`` (the pattern of -0).
         zero: exponent field 0 means zero and subnormals. False (E8M0) makes it an ordinary exponent.
         padding: bits above the fields that a decoder ignores and an encoder writes as 0.
     """
@@ -102,6 +104,15 @@ class FloatLayout:
     @property
     def infinity_code(self) -> int:
         return ((1 << self.exponent_bits) - 1) << self.mantissa_bits
+
+    @property
+    def nan_code(self) -> int:
+        """The canonical (quiet, positive) NaN; 0 where the format has none."""
+        if self.nan == "ieee":
+            return self.infinity_code | 1 << (self.mantissa_bits - 1)
+        if self.nan == "negative_zero":
+            return 1 << self.magnitude_bits
+        return (1 << self.magnitude_bits) - 1 if self.nan == "all_ones" else 0
 
     def magnitude(self, code: int) -> Fraction:
         """Exact value of a finite magnitude code (sign bit off)."""
@@ -149,18 +160,21 @@ class TableLayout:
     """A value for each code. Encoding picks the nearest value; ``thresholds`` are where neighbours meet.
 
     Attributes:
-        values: value of each code, exact in float32.
-        thresholds: between neighbours of the sorted values, the greatest input that still takes the lower one under
-            nearest rounding (ties go to the lower entry); empty means the exact midpoints.
+        values: value of each code, rounded to float32 when used.
+        thresholds: between neighbours of the sorted values, the greatest float32 that still takes the lower one under
+            nearest rounding; empty means the exact midpoints, ties to the lower entry.
+        symmetric: the top bit is a sign: magnitudes are the first half of ``values``, and ``thresholds`` lie between
+            the sorted magnitudes (so ties go toward zero on both sides).
     """
 
     values: tuple[float, ...]
     thresholds: tuple[float, ...] = ()
+    symmetric: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Format:
-    """One element encoding, as the catalog lists it.
+    """One element encoding, as the catalog lists it; two formats are the same only if they are one object.
 
     Attributes:
         name: catalog name.
@@ -197,8 +211,14 @@ class Format:
             width = layout.padding + layout.signed + layout.magnitude_bits
             if width != self.bits:
                 raise FormatError(f"format {self.name!r}: fields take {width} bits, bits says {self.bits}")
-        elif isinstance(layout, TableLayout) and len(layout.values) != 1 << self.bits:
-            raise FormatError(f"format {self.name!r}: expected {1 << self.bits} values, found {len(layout.values)}")
+        elif isinstance(layout, TableLayout):
+            if self.bits > 8 or len(layout.values) != 1 << self.bits:
+                raise FormatError(
+                    f"format {self.name!r}: expected 2**bits (at most 256) values, found {len(layout.values)}"
+                )
+            count = (len(layout.values) >> layout.symmetric) - 1
+            if layout.thresholds and len(layout.thresholds) != count:
+                raise FormatError(f"format {self.name!r}: expected {count} thresholds, found {len(layout.thresholds)}")
 
     @property
     def is_integer(self) -> bool:
@@ -222,8 +242,15 @@ class Format:
     @property
     def value_dtype(self) -> np.dtype[np.floating]:
         """What `decode` returns: float32 where every value is exact in it, else float64."""
-        wide = isinstance(self.layout, IntegerLayout) and self.bits > 24
-        return np.dtype(np.float64 if wide else np.float32)
+        layout = self.layout
+        if isinstance(layout, IntegerLayout):
+            exact = self.bits <= 24
+        elif isinstance(layout, FloatLayout):
+            smallest = 1 - layout.bias - layout.mantissa_bits
+            exact = layout.mantissa_bits <= 23 and smallest >= -149 and self.max_exponent <= 127
+        else:
+            exact = True
+        return np.dtype(np.float32 if exact else np.float64)
 
     @property
     def default_profile(self) -> Profile:

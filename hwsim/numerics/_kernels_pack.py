@@ -1,0 +1,100 @@
+"""Bit streams of codes narrower than a byte."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+_U8 = np.uint8
+
+
+@njit(cache=True, nogil=True)
+def pack_power(codes, raw, width, high, first, last):  # type: ignore[no-untyped-def]
+    """Bytes first..last, for widths 1, 2 and 4, where every byte holds whole codes."""
+    out = raw[first:last]
+    if width == 4:
+        pairs = codes[first * 2 : last * 2]
+        low, top = (_U8(4), _U8(0)) if high else (_U8(0), _U8(4))
+        for i in range(len(out)):
+            out[i] = _U8(_U8(pairs[2 * i] << low) | _U8(pairs[2 * i + 1] << top))
+        return 0
+    per_byte = 8 // width
+    source = codes[first * per_byte : last * per_byte]
+    for i in range(len(out)):
+        byte = 0
+        for j in range(per_byte):
+            place = 8 - width * (j + 1) if high else width * j
+            byte |= np.int64(source[i * per_byte + j]) << place
+        out[i] = byte
+    return 0
+
+
+@njit(cache=True, nogil=True)
+def unpack_power(raw, codes, width, high, first, last):  # type: ignore[no-untyped-def]
+    """Inverse of `pack_power`."""
+    data = raw[first:last]
+    if width == 4:
+        out = codes[first * 2 : last * 2]
+        low, top = (_U8(4), _U8(0)) if high else (_U8(0), _U8(4))
+        for i in range(len(data)):
+            out[2 * i] = _U8(data[i] >> low) & _U8(15)
+            out[2 * i + 1] = _U8(data[i] >> top) & _U8(15)
+        return 0
+    per_byte = 8 // width
+    out = codes[first * per_byte : last * per_byte]
+    mask = (1 << width) - 1
+    for i in range(len(data)):
+        byte = np.int64(data[i])
+        for j in range(per_byte):
+            place = 8 - width * (j + 1) if high else width * j
+            out[i * per_byte + j] = (byte >> place) & mask
+    return 0
+
+
+@njit(cache=True, nogil=True)
+def pack_stream(codes, raw, width, high, code, byte):  # type: ignore[no-untyped-def]
+    """Any width up to 8, from code number ``code`` (at the start of byte ``byte``) on; the last byte is zero-filled."""
+    held = 0
+    bits = 0
+    for i in range(code, len(codes)):
+        if high:
+            held = (held << width) | np.int64(codes[i])
+        else:
+            held |= np.int64(codes[i]) << bits
+        bits += width
+        if bits >= 8:
+            bits -= 8
+            if high:
+                raw[byte] = (held >> bits) & 255
+                held &= (1 << bits) - 1
+            else:
+                raw[byte] = held & 255
+                held >>= 8
+            byte += 1
+    if bits > 0:
+        raw[byte] = (held << (8 - bits)) & 255 if high else held & 255
+    return 0
+
+
+@njit(cache=True, nogil=True)
+def unpack_stream(raw, codes, width, high, code, byte):  # type: ignore[no-untyped-def]
+    """Inverse of `pack_stream`."""
+    held = 0
+    bits = 0
+    mask = (1 << width) - 1
+    for i in range(code, len(codes)):
+        if bits < width:
+            if high:
+                held = (held << 8) | np.int64(raw[byte])
+            else:
+                held |= np.int64(raw[byte]) << bits
+            bits += 8
+            byte += 1
+        bits -= width
+        if high:
+            codes[i] = (held >> bits) & mask
+            held &= (1 << bits) - 1
+        else:
+            codes[i] = held & mask
+            held >>= width
+    return 0

@@ -1,0 +1,133 @@
+"""Choose the kernel for a format and its options, once, and keep the choice."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from hwsim.numerics.format import FloatLayout, Format, IntegerLayout, TableLayout
+from hwsim.numerics.options import Options, float_spec, int_spec, resolve, table_spec
+
+_NAN, _OVERFLOW, _NEGATIVE_ZERO = 1, 2, 4
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """Kernel numbers for one format and one set of options.
+
+    Attributes:
+        spec: the general kernel's numbers.
+        fast: kind of the float32 shortcut (``bits``, ``levels``, ``whole``, ``top``) or None.
+        fast_spec: that shortcut's numbers.
+    """
+
+    fmt: Format
+    options: Options
+    spec: Any
+    fast: str | None
+    fast_spec: Any
+
+
+@lru_cache(maxsize=256)
+def plan(
+    fmt: Format, rounding: str | None, overflow: str | None, profile: str | None, negative_zero: str | None
+) -> Plan:
+    """The plan for these options, checked.
+
+    Raises:
+        FormatError: see `options.resolve`.
+    """
+    from hwsim.numerics import _kernels
+
+    options = resolve(fmt, rounding, overflow, profile, negative_zero)
+    layout = fmt.layout
+    fast: str | None = None
+    fast_spec: Any = None
+    nearest = options.rounding == "nearest_even"
+    spec: Any
+    if isinstance(layout, FloatLayout):
+        spec = _kernels.FloatSpec(*float_spec(fmt, layout, options))
+        if nearest and layout.signed and layout.zero and layout.padding == 0:
+            fast, fast_spec = _fast_float(fmt, layout, options, spec)
+    elif isinstance(layout, IntegerLayout):
+        spec = _kernels.IntSpec(*int_spec(fmt, layout, options))
+        plain = layout.kind in ("twos_complement", "unsigned", "offset_binary")
+        if nearest and plain and options.overflow == "saturate" and fmt.bits <= 8:
+            fast, fast_spec = "whole", _whole(spec)
+    else:
+        assert isinstance(layout, TableLayout)
+        spec = _kernels.TableSpec(*table_spec(fmt, layout, options))
+    return Plan(fmt, options, spec, fast, fast_spec)
+
+
+def _code(code: int) -> np.uint32:
+    return np.uint32(max(code, 0))  # a refused code is flagged, never stored
+
+
+def _pattern(value: Fraction | float) -> np.uint32:
+    return np.uint32(np.float32(float(value)).view(np.uint32))
+
+
+def _fast_float(fmt: Format, layout: FloatLayout, options: Options, spec: Any) -> tuple[str | None, Any]:
+    from hwsim.numerics import _kernels_fast as fast
+
+    if fmt.bits == 4 and layout.magnitude_bits == 3 and layout.nan == "none" and options.overflow == "saturate":
+        t = [_limit(layout, code) for code in range(7)]
+        return "levels", fast.Levels(
+            *(t[0], t[1], t[2], t[3], t[4], t[5], t[6]),
+            _code(spec.nan_positive),
+            _code(spec.nan_negative),
+            _code(spec.minus_zero),
+            _code(spec.underflow),
+            np.uint32(_NAN if spec.nan_positive < 0 else 0),
+            np.uint32(_NEGATIVE_ZERO if min(spec.minus_zero, spec.underflow) < 0 else 0),
+        )
+    top = layout.exponent_bits == 8 and layout.bias == 127 and layout.mantissa_bits < 23
+    if top and (options.overflow != "inf" or {spec.minus_zero, spec.underflow} != {spec.sign_bit}):
+        return None, None
+    overflows_at = (layout.max_code >> layout.mantissa_bits) - layout.bias + 1
+    fits = layout.bias <= 127 and overflows_at + 23 - layout.mantissa_bits <= 127
+    if not top and (not fits or not 1 <= layout.mantissa_bits < 23 or fmt.bits > 16):
+        return None, None
+    return "top" if top else "bits", fast.Bits32(
+        _pattern(0.0 if top else 2.0**overflows_at),
+        _pattern(2.0 ** (1 - layout.bias)),
+        np.uint32((23 - layout.mantissa_bits) << 23),
+        np.uint32(23 - layout.mantissa_bits),
+        np.uint32(spec.max_code),
+        _code(spec.overflow_positive),
+        _code(spec.overflow_negative),
+        _code(spec.nan_positive),
+        _code(spec.nan_negative),
+        np.uint32(layout.magnitude_bits),
+        _code(spec.minus_zero),
+        _code(spec.underflow),
+        np.uint32(_NAN if spec.nan_positive < 0 else 0),
+        np.uint32(_OVERFLOW if options.overflow == "error" else 0),
+        np.uint32(_NEGATIVE_ZERO if min(spec.minus_zero, spec.underflow) < 0 else 0),
+    )
+
+
+def _limit(layout: FloatLayout, code: int) -> np.float32:
+    """Greatest float32 magnitude that nearest-even rounding still sends to ``code`` or below."""
+    middle = np.float32(float((layout.magnitude(code) + layout.magnitude(code + 1)) / 2))
+    return np.float32(np.nextafter(middle, np.float32(0))) if code % 2 else middle
+
+
+def _whole(spec: Any) -> Any:
+    from hwsim.numerics import _kernels_fast as fast
+
+    return fast.Whole32(
+        np.float32(spec.minimum),
+        np.float32(spec.maximum),
+        np.float32(spec.multiplier),
+        np.int32(spec.offset),
+        np.int32(spec.mask),
+        np.int32(max(spec.nan_positive, 0)),
+        np.int32(max(spec.nan_negative, 0)),
+        np.int32(_NAN if spec.nan_positive < 0 else 0),
+    )
