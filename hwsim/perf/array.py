@@ -91,7 +91,7 @@ class ArrayMachine:
             shared_bytes=shared_bytes,
             dram_bytes=dram,
         )
-        first = self._first_bytes(work, in_bits, weight_bits)
+        first = self._first_bytes(split, in_bits, weight_bits)
         timing = self._overlap(compute, dram, shared_bytes, first)
         return self._row(work, timing, counts, table, self.flow.macs_per_cycle * self.cores)
 
@@ -164,9 +164,10 @@ class ArrayMachine:
         dram = (0 if place.input_resident else read_in) + read_weights
         return into_cores, dram + (0 if place.output_resident else output_bytes(work))
 
-    def _first_bytes(self, work: MatrixWork, in_bits: float, weight_bits: float) -> int:
+    def _first_bytes(self, split: Split, in_bits: float, weight_bits: float) -> int:
+        """Bytes that all cores together need before their first useful cycle."""
         activations, weights = self.flow.first_operands()
-        return ceil((activations * in_bits + weights * weight_bits) * min(self.cores, work.groups * work.m) / 8)
+        return ceil((activations * in_bits + weights * weight_bits) * min(self.cores, split.products) / 8)
 
     def _overlap(self, compute: int, dram: float, shared: float, first: int) -> Timing:
         """The longest of three streams, after the first bytes have come (memory latency included)."""

@@ -1,4 +1,4 @@
-"""Target files: what ships is complete and sourced; each fault of a user's file is one line with its place and remedy."""
+"""Target files: what ships is complete and sourced; each fault of a user's file is one line with place and remedy."""
 
 from __future__ import annotations
 
