@@ -1,0 +1,1 @@
+"""Test modules that cocotb runs inside the simulator; nothing else imports them."""

@@ -1,0 +1,227 @@
+"""The checks of a unit: each drives the simulated hardware and holds it against the golden and the cycle model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwsim.verify.compare import Outcome, compare_rows, difference, fold_cycles, golden
+from hwsim.verify.drive import Array, Codes, Sums, run_replay, run_stream
+from hwsim.verify.script import ArrayScript, pe_script
+
+K_CHAIN_FOLDS = 4
+INT32 = np.iinfo(np.int32)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to drive: the array, rows of activations a tile, number of random tiles."""
+
+    array: Array
+    m: int
+    tiles: int
+
+    def rng(self, check: str) -> np.random.Generator:
+        """Random numbers of one check: they depend on the seed and the check's name alone."""
+        return np.random.default_rng([self.array.seed, *check.encode()])
+
+
+def pe_exhaustive(plan: Plan) -> Outcome:
+    """Every operand pair, each with sums at and around both ends of the accumulator and around zero."""
+    array = plan.array
+    edges = [0, 1, -1, INT32.max, INT32.max - 31, INT32.min, INT32.min + 31, 1 << 23, -(1 << 23)]
+    drawn = plan.rng("pe_exhaustive").integers(INT32.min, INT32.max, 3, endpoint=True)
+    widths = (array.width("A_W"), array.width("W_W"), array.width("ACC_W"))
+    inputs, expected = pe_script(array.unit, widths, np.array([*edges, *drawn], dtype=np.int32))
+
+    def run(wave: Path | None = None) -> Any:
+        return run_replay(array.pe_design(), inputs, lanes=1, bits=widths[2], sim=array.sim, seed=array.seed, wave=wave)
+
+    got = run()
+    outcome, _ = compare_rows(array.unit, expected, got.cycles, got.lanes, got.known, len(inputs["rst"]))
+    return outcome.recorded_by(run)
+
+
+def corner_tiles(plan: Plan) -> Outcome:
+    """Constant tiles of every pair of extreme codes onto sums at both ends, an identity, and single elements."""
+    from hwsim.numerics import int_table, units
+
+    array, m = plan.array, plan.m
+    table = int_table(units[array.unit.name].a_format)
+    sign_bit = 1 << (array.width("A_W") - 1)  # the least value, or negative zero
+    extremes = {int(np.argmin(table)), int(np.argmax(table)), 0, sign_bit, int(np.flatnonzero(table == -1)[0])}
+    one = int(np.flatnonzero(table == 1)[0])
+    rng = plan.rng("corner_tiles")
+    w, a, c = [], [], []
+    for a_code in sorted(extremes):
+        for w_code in sorted(extremes):
+            for start in (0, INT32.max, INT32.min):
+                w.append(np.full((array.rows, array.cols), w_code))
+                a.append(np.full((m, array.rows), a_code))
+                c.append(np.full((m, array.cols), start))
+    identity = np.eye(array.rows, array.cols, dtype=np.int64) * one
+    single_w, single_a = np.zeros_like(identity), np.zeros((m, array.rows), dtype=np.int64)
+    single_w[-1, -1] = single_a[-1, -1] = one
+    for weights, activations in ((identity, _codes(rng, array, (m, array.rows))), (single_w, single_a)):
+        w.append(weights)
+        a.append(activations)
+        c.append(_sums(rng, (m, array.cols)))
+    return _stream(plan, _one_fold(w), _one_fold(a), np.array(c, dtype=np.int32))
+
+
+def random_tiles(plan: Plan) -> Outcome:
+    """Random operands and sums, ``tiles`` tiles of m x cols x rows, back to back."""
+    return _random(plan, "random_tiles", plan.tiles, 1)
+
+
+def k_chain(plan: Plan) -> Outcome:
+    """Sums over a K of four folds: what one fold produced enters the next through psum_in."""
+    return _random(plan, "k_chain", max(1, plan.tiles // 10), K_CHAIN_FOLDS)
+
+
+def gaps(plan: Plan) -> Outcome:
+    """Rows with random gaps between them, and loads at random distances: every row on time, none invented."""
+    rng, array = plan.rng("gaps"), plan.array
+    script = ArrayScript(array)
+    script.reset()
+    for _ in range(8):
+        script.idle(int(rng.integers(0, 3)))
+        script.weights(_codes(rng, array, (array.rows, array.cols)))
+        for _ in range(plan.m):
+            script.idle(int(rng.integers(0, 4)) if rng.random() < 0.5 else 0)
+            script.row(_codes(rng, array, array.rows), _sums(rng, (array.cols,)))
+        script.drain()
+    return _replay(plan, script)
+
+
+def reset(plan: Plan) -> Outcome:
+    """rst at a random cycle of load, stream and drain: rows in flight vanish, weights stay, the next fold is right."""
+    rng, array = plan.rng("reset"), plan.array
+    script = ArrayScript(array)
+    script.reset()
+    drain = array.rows + array.cols - 1
+
+    def stream(rows: int) -> None:
+        for _ in range(rows):
+            script.row(_codes(rng, array, array.rows), _sums(rng, (array.cols,)))
+
+    for phase in ("load", "stream", "drain") * 4:
+        w = _codes(rng, array, (array.rows, array.cols))
+        if phase == "load":
+            script.weights(w, rows=int(rng.integers(1, array.rows, endpoint=True)))
+            script.reset()
+            script.weights(w)
+        else:
+            script.weights(w)
+            stream(plan.m if phase == "drain" else int(rng.integers(1, plan.m, endpoint=True)))
+            script.idle(int(rng.integers(0, drain)) if phase == "drain" else 0)
+            script.reset()
+        stream(plan.m)  # after a reset in stream or drain: with the weights that were there before it
+        script.drain()
+    return _replay(plan, script)
+
+
+CHECKS: Mapping[str, Callable[[Plan], Outcome]] = {
+    check.__name__: check for check in (pe_exhaustive, corner_tiles, random_tiles, k_chain, gaps, reset)
+}
+
+
+def _codes(rng: np.random.Generator, array: Array, shape: int | tuple[int, ...]) -> Codes:
+    return rng.integers(0, 1 << array.width("A_W"), shape, dtype=np.uint8)
+
+
+def _sums(rng: np.random.Generator, shape: tuple[int, ...]) -> Sums:
+    """Half of them anywhere, half within a few hundred of an end of INT32, where sums wrap or saturate."""
+    anywhere = rng.integers(INT32.min, INT32.max, shape, dtype=np.int64, endpoint=True)
+    offset = rng.integers(0, 512, shape)
+    edge = np.where(rng.random(shape) < 0.5, INT32.max - offset, INT32.min + offset)
+    return np.where(rng.random(shape) < 0.5, anywhere, edge).astype(np.int32)
+
+
+def _one_fold(tiles: list[NDArray[Any]]) -> Codes:
+    return np.array(tiles, dtype=np.uint8)[:, None]
+
+
+def _random(plan: Plan, check: str, chains: int, folds: int) -> Outcome:
+    rng, array = plan.rng(check), plan.array
+    w = _codes(rng, array, (chains, folds, array.rows, array.cols))
+    a = _codes(rng, array, (chains, folds, plan.m, array.rows))
+    return _stream(plan, w, a, _sums(rng, (chains, plan.m, array.cols)))
+
+
+def _stream(plan: Plan, w: Codes, a: Codes, c: Sums) -> Outcome:
+    """Stream a job and compare: every sum of each chain's last fold, and the time of every fold."""
+    array = plan.array
+    chains, folds, m, rows = a.shape
+    a_long = a.transpose(0, 2, 1, 3).reshape(chains, m, folds * rows)
+    w_long = w.reshape(chains, folds * rows, array.cols)
+    expected = golden(array.unit, a_long, w_long, c)
+    due = fold_cycles(array.rows, array.cols, m)
+    limit = 2 * due * chains * folds + 1000
+
+    got = run_stream(array, w, a, c, limit_cycles=limit)
+    wrong = (got.sums != expected) | ~got.good[..., None]
+    took = got.ended - got.began
+    missing_folds = chains * folds - took.size
+    late = int((took != due).sum()) + missing_folds + got.stray
+
+    first, chain = None, 0
+    came = np.argwhere(wrong & got.good[..., None])
+    for index in (came if came.size else np.argwhere(wrong))[:1]:
+        chain, row, col = (int(part) for part in index)
+        value = int(got.sums[chain, row, col]) if got.good[chain, row] else None
+        operands = (a_long[chain, row], w_long[chain, :, col], int(c[chain, row, col]))
+        first = difference(
+            array.unit, f"tile {chain}, row {row}, column {col}", *operands, int(expected[chain, row, col]), value
+        )
+    if not got.done:
+        told = f"{int(got.good.sum())} of {chains * m} result rows came within {limit} cycles"
+        first = f"{told}; {first}" if first else told
+    elif late and first is None:
+        odd = int(np.flatnonzero(took != due)[0]) if (took != due).any() else 0
+        chain = odd // folds
+        first = (
+            f"fold {odd}: expected {due} cycles, got {int(took[odd])}; {got.stray} result rows came when none was due"
+        )
+
+    def record(wave: Path) -> None:
+        """The failing tile alone; where it passes alone, everything up to it."""
+        one, upto = slice(chain, chain + 1), slice(chain + 1)
+        alone = run_stream(array, w[one], a[one], c[one], limit_cycles=limit, wave=wave)
+        if alone.done and alone.stray == 0 and alone.good.all() and bool((alone.sums[0] == expected[chain]).all()):
+            run_stream(array, w[upto], a[upto], c[upto], limit_cycles=limit, wave=wave)
+
+    outcome = Outcome(
+        compared=expected.size,
+        mismatches=int(wrong.sum()),
+        cycles_compared=chains * folds,
+        cycle_mismatches=late,
+        simulated_cycles=got.cycles,
+        first=first,
+    )
+    return outcome.recorded_by(record)
+
+
+def _replay(plan: Plan, script: ArrayScript) -> Outcome:
+    array = plan.array
+    inputs, expected = script.inputs(), script.expected()
+
+    def run(cycles: int, wave: Path | None = None) -> Any:
+        return run_replay(
+            array.array_design(),
+            {name: values[:cycles] for name, values in inputs.items()},
+            lanes=array.cols,
+            bits=array.width("ACC_W"),
+            sim=array.sim,
+            seed=array.seed,
+            wave=wave,
+        )
+
+    got = run(script.cycle)
+    outcome, when = compare_rows(array.unit, expected, got.cycles, got.lanes, got.known, script.cycle)
+    return outcome.recorded_by(lambda wave: run(min(when + 3, script.cycle), wave))

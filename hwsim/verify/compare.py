@@ -1,0 +1,129 @@
+"""What a check found, and how a difference is told: with its place, its operands, what was expected and what came."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwsim.verify.catalog import RtlUnit
+from hwsim.verify.drive import Codes, Sums
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Counts of one check (see ``CheckRow``), the text of its first difference, and how to record that case again."""
+
+    compared: int
+    mismatches: int
+    cycles_compared: int
+    cycle_mismatches: int
+    simulated_cycles: int
+    first: str | None = None
+    record: Callable[[Path], object] | None = None
+
+    def recorded_by(self, record: Callable[[Path], object]) -> Outcome:
+        """The same outcome, with the way to record its failure."""
+        return replace(self, record=record)
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Result rows that a check expects: when each is shown, its operands, and the golden sums.
+
+    Attributes:
+        cycles: int64 [n]; a: codes [n, k]; w: codes [n, k, lanes]; c, sums: int32 [n, lanes].
+    """
+
+    cycles: NDArray[np.int64]
+    a: Codes
+    w: Codes
+    c: Sums
+    sums: Sums
+
+
+def golden(unit: RtlUnit, a: Codes, w: Codes, c: Sums) -> Sums:
+    """c + a w by the golden model, int32: a [.., M, K] codes, w [.., K, N] codes, c [.., M, N]."""
+    from hwsim.numerics import mma
+
+    return np.asarray(mma(a, np.ascontiguousarray(np.swapaxes(w, -1, -2)), c, unit.name), dtype=np.int32)
+
+
+def fold_cycles(rows: int, cols: int, m: int) -> int:
+    """Cycles of one fold by the cycle model."""
+    from hwsim.perf.systolic import ws_fold_cycles
+
+    return ws_fold_cycles(rows, cols, m)
+
+
+def operands(unit: RtlUnit, a: Codes, w: Codes, c: int) -> str:
+    """``a=-8 (0x8) x w=7 (0x7), c=5``, or the two lists of a longer sum; a [k], w [k] codes."""
+    from hwsim.numerics import int_table, units
+
+    a_table, w_table = int_table(units[unit.name].a_format), int_table(units[unit.name].b_format)
+    if len(a) == 1:
+        return f"c={c}, a={a_table[a[0]]} (0x{a[0]:X}) x w={w_table[w[0]]} (0x{w[0]:X})"
+    return f"c={c}, a={_listed(a_table[a])} x w={_listed(w_table[w])}"
+
+
+def difference(unit: RtlUnit, place: str, a: Codes, w: Codes, c: int, expected: int, got: int | None) -> str:
+    """One line: place, operands, expected, got (None: a value that holds unknown bits)."""
+    shown = "unknown bits (X)" if got is None else str(got)
+    return f"{place}: {operands(unit, a, w, c)}: expected {expected}, got {shown}"
+
+
+def compare_rows(
+    unit: RtlUnit,
+    expected: Rows,
+    cycles: NDArray[np.int64],
+    sums: Sums,
+    known: NDArray[np.bool_],
+    simulated_cycles: int,
+) -> tuple[Outcome, int]:
+    """Hold the rows that came against those expected, in order; the outcome, and the cycle of the first difference.
+
+    A row that came in a cycle in which none was due, and a cycle in which one was due and none came, are each a cycle
+    mismatch; values are compared in order of arrival, and values that never came are mismatches.
+    """
+    lanes = expected.sums.shape[1]
+    both = min(len(expected.cycles), len(cycles))
+    wrong = (sums[:both] != expected.sums[:both]) | ~known[:both, None]
+    lost = len(expected.cycles) - both
+    early_or_late = np.setxor1d(expected.cycles, cycles)
+    where = np.argwhere(wrong)
+    first, when = None, simulated_cycles
+    if where.size:
+        row, lane = (int(index) for index in where[0])
+        got = int(sums[row, lane]) if known[row] else None
+        when = int(cycles[row])
+        place = f"cycle {when}, column {lane}"
+        first = difference(
+            unit,
+            place,
+            expected.a[row],
+            expected.w[row, :, lane],
+            int(expected.c[row, lane]),
+            int(expected.sums[row, lane]),
+            got,
+        )
+    if early_or_late.size and int(early_or_late[0]) < when:
+        when = int(early_or_late[0])
+        due = when in expected.cycles
+        told = f"cycle {when}: expected {'a result row' if due else 'no result row'}, got {'none' if due else 'one'}"
+        first = f"{told}; {first}" if first else told
+    outcome = Outcome(
+        compared=expected.sums.size,
+        mismatches=int(wrong.sum()) + lost * lanes,
+        cycles_compared=len(expected.cycles),
+        cycle_mismatches=int(early_or_late.size),
+        simulated_cycles=simulated_cycles,
+        first=first,
+    )
+    return outcome, when
+
+
+def _listed(values: NDArray[np.int32]) -> str:
+    return "[" + " ".join(str(int(value)) for value in values) + "]"

@@ -1,0 +1,179 @@
+"""The simulated array as a function: operands in, sums and cycle counts out. What is right is not decided here."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwsim.errors import DataError
+from hwsim.verify.catalog import RtlUnit, array_parameters, pe_parameters
+from hwsim.verify.simulator import Design, simulate
+
+Codes = NDArray[np.uint8]
+Sums = NDArray[np.int32]
+
+
+@dataclass(frozen=True)
+class Array:
+    """One simulated array: its unit, shape, simulator and sources."""
+
+    unit: RtlUnit
+    rows: int
+    cols: int
+    sources: tuple[Path, ...]
+    sim: str = "icarus"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("rows", "cols"):
+            if getattr(self, name) < 1:
+                raise DataError(f"an array needs 1 or more {name}, not {getattr(self, name)}")
+
+    def pe_design(self) -> Design:
+        """A single processing element."""
+        return Design.of(self.unit.pe, self.sources, pe_parameters(self.unit))
+
+    def array_design(self) -> Design:
+        """The bare array."""
+        return Design.of(self.unit.array, self.sources, array_parameters(self.unit, self.rows, self.cols))
+
+    def harness_design(self, m: int) -> Design:
+        """The array inside its streaming harness, with room for ``m`` partial rows (a power of two: few builds)."""
+        depth = max(1024, 1 << (m - 1).bit_length())
+        parameters = {**array_parameters(self.unit, self.rows, self.cols), "DEPTH": depth}
+        return Design.of(self.unit.harness, self.sources, parameters)
+
+    def width(self, parameter: str) -> int:
+        """Value of a width parameter (A_W, W_W, ACC_W)."""
+        return int(pe_parameters(self.unit)[parameter])
+
+
+@dataclass(frozen=True)
+class StreamRun:
+    """What a streamed job gave.
+
+    Attributes:
+        sums: int32 [chains, m, cols]; rows that never came are zero.
+        good: bool [chains, m]: the row came, and holds no unknown bit.
+        began, ended: int64 [folds done]: cycle that presents a fold's first weight row, that shows its last result row.
+        stray: result rows that came when none was due.
+        done: the harness finished within its limit of cycles.
+    """
+
+    sums: Sums
+    good: NDArray[np.bool_]
+    began: NDArray[np.int64]
+    ended: NDArray[np.int64]
+    stray: int
+    done: bool
+
+    @property
+    def cycles(self) -> int:
+        """From the first weight row of the job to its last result row."""
+        return int(self.ended[-1] - self.began[0]) if self.ended.size else 0
+
+
+@dataclass(frozen=True)
+class ReplayRun:
+    """Every valid result of a script: cycle int64 [n], lanes int32 [n, lanes], known bool [n] (no unknown bit)."""
+
+    cycles: NDArray[np.int64]
+    lanes: Sums
+    known: NDArray[np.bool_]
+
+
+def pack_lanes(values: NDArray[Any], bits: int) -> NDArray[np.uint8]:
+    """Rows of lanes as little-endian bit vectors of whole bytes: [n, lanes] -> uint8 [n, ceil(lanes * bits / 8)]."""
+    lanes = np.asarray(values).astype(np.int64)
+    flat = (lanes[..., None] >> np.arange(bits)).astype(np.uint8) & 1
+    return np.packbits(flat.reshape(len(lanes), -1), axis=1, bitorder="little")
+
+
+def unpack_lanes(raw: NDArray[np.uint8], lanes: int, bits: int) -> Sums:
+    """Inverse of ``pack_lanes`` for signed lanes of at most 32 bits: uint8 [n, bytes] -> int32 [n, lanes]."""
+    flat = np.unpackbits(raw, axis=1, count=lanes * bits, bitorder="little").reshape(len(raw), lanes, bits)
+    weights = np.left_shift(np.int64(1), np.arange(bits))
+    weights[-1] = -weights[-1]
+    return (flat.astype(np.int64) @ weights).astype(np.int32)
+
+
+def run_stream(array: Array, w: Codes, a: Codes, c: Sums, *, limit_cycles: int, wave: Path | None = None) -> StreamRun:
+    """Run chains of folds through the array: sums[i] = c[i] + a[i, 0] w[i, 0] + a[i, 1] w[i, 1] + ...
+
+    Args:
+        w: codes [chains, folds, rows, cols]. a: codes [chains, folds, m, rows]. c: int32 [chains, m, cols].
+        limit_cycles: give up after so many.
+        wave: record the signals into that file.
+
+    Raises:
+        ToolError: the simulation could not be run.
+    """
+    chains, folds, m, _ = a.shape
+    words = (array.cols * array.width("ACC_W") + 31) // 32
+    with tempfile.TemporaryDirectory(prefix="hwsim-") as temporary:
+        job = Path(temporary)
+        _big_endian(job / "w.bin", w[:, :, ::-1].reshape(-1, array.cols), array.width("W_W"))
+        _big_endian(job / "a.bin", a.reshape(-1, array.rows), array.width("A_W"))
+        _big_endian(job / "c.bin", c.reshape(-1, array.cols), array.width("ACC_W"))
+        settings = {"chains": chains, "folds": folds, "m": m, "limit_cycles": limit_cycles}
+        (job / "job.json").write_text(json.dumps(settings), encoding="utf-8")
+        simulate(array.sim, array.harness_design(m), "stream", job, seed=array.seed, wave=wave)
+        end = json.loads((job / "result.json").read_text(encoding="utf-8"))
+        rows = _records(job / "out.bin", 1 + words)
+        times = _records(job / "folds.bin", 2).astype(np.int64)
+    sums = np.zeros((chains * m, array.cols), dtype=np.int32)
+    good = np.zeros(chains * m, dtype=np.bool_)
+    raw = np.ascontiguousarray(rows[:, 1:]).view(np.uint8).reshape(len(rows), -1)
+    sums[: len(rows)] = unpack_lanes(raw, array.cols, array.width("ACC_W"))
+    good[: len(rows)] = rows[:, 0] == 0
+    return StreamRun(
+        sums=sums.reshape(chains, m, array.cols),
+        good=good.reshape(chains, m),
+        began=times[:, 0],
+        ended=times[:, 1],
+        stray=int(end["stray"]),
+        done=bool(end["done"]),
+    )
+
+
+def run_replay(
+    design: Design,
+    inputs: Mapping[str, NDArray[np.uint8]],
+    *,
+    lanes: int,
+    bits: int,
+    sim: str,
+    seed: int = 0,
+    wave: Path | None = None,
+) -> ReplayRun:
+    """Drive ``inputs`` (port -> uint8 [cycles, bytes], little-endian); record psum_out where valid_out is high.
+
+    Raises:
+        ToolError: the simulation could not be run.
+    """
+    cycles = len(next(iter(inputs.values())))
+    with tempfile.TemporaryDirectory(prefix="hwsim-") as temporary:
+        job = Path(temporary)
+        np.savez(job / "inputs.npz", allow_pickle=False, **inputs)
+        settings = {"cycles": cycles, "valid": "valid_out", "result": "psum_out"}
+        (job / "job.json").write_text(json.dumps(settings), encoding="utf-8")
+        simulate(sim, design, "replay", job, seed=seed, wave=wave)
+        with np.load(job / "outputs.npz", allow_pickle=False) as out:
+            return ReplayRun(out["cycles"], unpack_lanes(out["rows"], lanes, bits), out["known"])
+
+
+def _big_endian(path: Path, values: NDArray[Any], bits: int) -> None:
+    path.write_bytes(pack_lanes(values, bits)[:, ::-1].tobytes())
+
+
+def _records(path: Path, words: int) -> NDArray[np.uint32]:
+    """Whole records of a file of little-endian 32-bit words; a record cut short at the end does not count."""
+    flat = np.fromfile(path, dtype="<u4")
+    return flat[: flat.size // words * words].reshape(-1, words)

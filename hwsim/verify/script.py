@@ -1,0 +1,135 @@
+"""Cycle-by-cycle scripts for the bare modules, together with the rows that each must give, and when."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwsim.verify.catalog import RtlUnit
+from hwsim.verify.compare import Rows, fold_cycles, golden
+from hwsim.verify.drive import Array, Codes, Sums, pack_lanes
+
+
+@dataclass(frozen=True)
+class _Due:
+    cycle: int
+    fold: int
+    a: Codes
+    c: Sums
+
+
+class ArrayScript:
+    """Builds the inputs of the bare array one cycle at a time and keeps account of what is in flight.
+
+    A row is due ``fold_cycles(rows, cols, 1) - rows`` cycles after it is presented, unless a reset comes first.
+    """
+
+    def __init__(self, array: Array) -> None:
+        self.array = array
+        self._lag = fold_cycles(array.rows, array.cols, 1) - array.rows
+        self._control: list[tuple[int, int, int]] = []
+        self._w = [np.zeros(array.cols, np.uint8)]
+        self._a = [np.zeros(array.rows, np.uint8)]
+        self._c = [np.zeros(array.cols, np.int32)]
+        self._held: list[tuple[int, int, int]] = []
+        self._folds: list[Codes] = []
+        self._due: list[_Due] = []
+
+    @property
+    def cycle(self) -> int:
+        """The cycle that the next call writes."""
+        return len(self._control)
+
+    def idle(self, cycles: int = 1) -> None:
+        """Nothing is presented."""
+        for _ in range(cycles):
+            self._step(0, 0, 0)
+
+    def reset(self) -> None:
+        """One cycle of rst: rows that would be shown later never come."""
+        now = self.cycle
+        self._due = [due for due in self._due if due.cycle <= now]
+        self._step(1, 0, 0)
+
+    def weights(self, w: Codes, rows: int | None = None) -> None:
+        """Load ``w`` [rows, cols], last row first; ``rows``: stop after so many (a load cut short)."""
+        self._folds.append(w)
+        for row in w[::-1][:rows]:
+            self._w.append(row)
+            self._step(0, 1, 0)
+
+    def row(self, a: Codes, c: Sums) -> None:
+        """Present one row of activations [rows] with its incoming sums [cols]."""
+        self._due.append(_Due(self.cycle + self._lag, len(self._folds) - 1, a, c))
+        self._a.append(a)
+        self._c.append(c)
+        self._step(0, 0, 1)
+
+    def drain(self) -> None:
+        """Wait until the last row in flight has been shown."""
+        self.idle(self._lag + 1)
+
+    def inputs(self) -> dict[str, NDArray[np.uint8]]:
+        """Port -> uint8 [cycles, bytes]; a bus keeps its last value where nothing is presented."""
+        rst, w_valid, a_valid = np.array(self._control, dtype=np.uint8).T
+        w_at, a_at, c_at = np.array(self._held).T
+        width = self.array.width
+        return {
+            "rst": rst[:, None],
+            "w_valid": w_valid[:, None],
+            "a_valid": a_valid[:, None],
+            "w_row": pack_lanes(np.array(self._w), width("W_W"))[w_at],
+            "a_row": pack_lanes(np.array(self._a), width("A_W"))[a_at],
+            "psum_in": pack_lanes(np.array(self._c), width("ACC_W"))[c_at],
+        }
+
+    def expected(self) -> Rows:
+        """The rows that must come, by the golden model and the cycle model."""
+        a = np.stack([due.a for due in self._due])
+        w = np.stack([self._folds[due.fold] for due in self._due])
+        c = np.stack([due.c for due in self._due])
+        sums = golden(self.array.unit, a[:, None], w, c[:, None])[:, 0]
+        return Rows(np.array([due.cycle for due in self._due], dtype=np.int64), a, w, c, sums)
+
+    def _step(self, rst: int, w_valid: int, a_valid: int) -> None:
+        self._control.append((rst, w_valid, a_valid))
+        self._held.append((len(self._w) - 1, len(self._a) - 1, len(self._c) - 1))
+
+
+def pe_script(unit: RtlUnit, widths: tuple[int, int, int], sums: Sums) -> tuple[dict[str, NDArray[np.uint8]], Rows]:
+    """Every operand pair with every incoming sum through one processing element: inputs, and the rows that must come.
+
+    ``widths``: bits of an activation code, of a weight code, of the accumulator. Each weight is loaded once and then
+    meets every activation with every sum, one a cycle; a row is due ``fold_cycles(1, 1, 1) - 1`` cycles after it is
+    presented.
+    """
+    a_bits, w_bits, acc_bits = widths
+    a, c = (axis.ravel() for axis in np.meshgrid(np.arange(1 << a_bits), sums, indexing="ij"))
+    cases = a.size
+    weights = np.arange(1 << w_bits, dtype=np.uint8)
+    blocks = len(weights)
+
+    def column(first: int, rest: NDArray[Any] | int) -> NDArray[np.int64]:
+        """One block: the value while the weight loads, then the value of each case."""
+        return np.tile(np.concatenate([[first], np.broadcast_to(rest, cases)]), blocks)
+
+    head, tail = np.array([1, 1]), np.zeros(2, np.int64)  # two cycles of reset, two to see the last row
+    streams = {
+        "rst": np.concatenate([head, column(0, 0), tail]),
+        "w_load": np.concatenate([0 * head, column(1, 0), tail]),
+        "w_in": np.concatenate([0 * head, np.repeat(weights, cases + 1).astype(np.int64), tail]),
+        "valid_in": np.concatenate([0 * head, column(0, 1), tail]),
+        "a_in": np.concatenate([0 * head, column(0, a), tail]),
+        "psum_in": np.concatenate([0 * head, column(0, c.astype(np.int64)), tail]),
+    }
+    bits = {"w_in": w_bits, "a_in": a_bits, "psum_in": acc_bits}
+    inputs = {name: pack_lanes(values[:, None], bits.get(name, 1)) for name, values in streams.items()}
+    due = np.flatnonzero(streams["valid_in"]) + fold_cycles(1, 1, 1) - 1
+    a_all = np.tile(a, blocks).astype(np.uint8)[:, None]
+    w_all = np.repeat(weights, cases)[:, None, None]
+    c_all = np.tile(c, blocks).astype(np.int32)[:, None]
+    sums_all = golden(unit, a_all[:, None], w_all, c_all[:, None])[:, 0]
+    return inputs, Rows(due.astype(np.int64), a_all, w_all, c_all, sums_all)

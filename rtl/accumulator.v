@@ -1,0 +1,39 @@
+// accumulator: on a rising clock edge with enable high, sum becomes psum + product; otherwise it holds. Latency: one
+// cycle. No reset: a sum means something only where its valid bit says so. Parameters: P_W, the width of the signed
+// product; ACC_W, the width of the signed sums, at least P_W; SATURATE, 0 to wrap modulo 2**ACC_W, 1 to clamp each new
+// sum to -2**(ACC_W-1) .. 2**(ACC_W-1)-1; anything else stops elaboration.
+
+`default_nettype none
+
+module accumulator #(
+    parameter P_W      = 8,
+    parameter ACC_W    = 32,
+    parameter SATURATE = 0
+) (
+    input  wire                    clk,
+    input  wire                    enable,
+    input  wire signed [ACC_W-1:0] psum,
+    input  wire signed [P_W-1:0]   product,
+    output reg  signed [ACC_W-1:0] sum
+);
+
+    // Verilog-2001 cannot stop elaboration by itself: an instance of a module that does not exist does.
+    generate
+        if (ACC_W < P_W) begin : g_narrow
+            accumulator_needs_ACC_W_of_P_W_or_more impossible ();
+        end else if (SATURATE == 0) begin : g_wrap
+            always @(posedge clk) if (enable) sum <= psum + {{(ACC_W - P_W) {product[P_W-1]}}, product};
+        end else if (SATURATE == 1) begin : g_saturate
+            // one bit more than a sum: its two top bits differ exactly where the sum does not fit
+            wire [ACC_W:0] wide = {psum[ACC_W-1], psum} + {{(ACC_W + 1 - P_W) {product[P_W-1]}}, product};
+            wire           fits = wide[ACC_W] == wide[ACC_W-1];
+            always @(posedge clk)
+                if (enable) sum <= fits ? wide[ACC_W-1:0] : {wide[ACC_W], {(ACC_W - 1) {~wide[ACC_W]}}};
+        end else begin : g_unknown
+            accumulator_needs_SATURATE_0_or_1 impossible ();
+        end
+    endgenerate
+
+endmodule
+
+`default_nettype wire
