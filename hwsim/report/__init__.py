@@ -1,0 +1,78 @@
+"""Results -> a self-contained HTML page, JSON, CSV, Markdown, and tables for a terminal.
+
+``Comparison`` is what a page shows; ``target_result`` makes its parts from a target, an estimate and a run.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hwsim.report.build import summarise, target_result
+    from hwsim.report.document import SCHEMA, dumps, from_json, read, to_json
+    from hwsim.report.html import render_html
+    from hwsim.report.model import (
+        Accuracy,
+        Comparison,
+        Declared,
+        Evidence,
+        HealthRow,
+        TargetResult,
+        TargetSummary,
+        TileRow,
+        wilson,
+    )
+    from hwsim.report.terminal import print_comparison, print_estimate
+    from hwsim.report.text import render_csv, render_markdown
+    from hwsim.report.write import SUFFIXES, write_report
+
+_HOMES = {
+    **dict.fromkeys(("summarise", "target_result"), "build"),
+    **dict.fromkeys(("SCHEMA", "dumps", "from_json", "read", "to_json"), "document"),
+    **dict.fromkeys(("render_html",), "html"),
+    **dict.fromkeys(
+        (
+            *("Accuracy", "Comparison", "Declared", "Evidence", "HealthRow"),
+            *("TargetResult", "TargetSummary", "TileRow", "wilson"),
+        ),
+        "model",
+    ),
+    **dict.fromkeys(("print_comparison", "print_estimate"), "terminal"),
+    **dict.fromkeys(("render_csv", "render_markdown"), "text"),
+    **dict.fromkeys(("SUFFIXES", "write_report"), "write"),
+}
+
+__all__ = [
+    "SCHEMA",
+    "SUFFIXES",
+    "Accuracy",
+    "Comparison",
+    "Declared",
+    "Evidence",
+    "HealthRow",
+    "TargetResult",
+    "TargetSummary",
+    "TileRow",
+    "dumps",
+    "from_json",
+    "print_comparison",
+    "print_estimate",
+    "read",
+    "render_csv",
+    "render_html",
+    "render_markdown",
+    "summarise",
+    "target_result",
+    "to_json",
+    "wilson",
+    "write_report",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Load jinja2 and rich only when something is rendered (PEP 562)."""
+    if name in _HOMES:
+        from importlib import import_module
+
+        return getattr(import_module(f"hwsim.report.{_HOMES[name]}"), name)
+    raise AttributeError(f"module 'hwsim.report' has no attribute {name!r}")

@@ -1,0 +1,132 @@
+"""A comparison as Markdown, for a pull request or a README, and as CSV, for a spreadsheet: a row a layer and target."""
+
+from __future__ import annotations
+
+import csv
+import io
+
+from hwsim.report.bars import components_of
+from hwsim.report.figures import labels_of
+from hwsim.report.humanise import count, decibels, per_second, percent, points, si
+from hwsim.report.model import Comparison, Evidence, TargetResult
+from hwsim.report.words import verdicts
+
+_LAYER_FIELDS = (
+    *(
+        "name",
+        "op",
+        "engine",
+        "m",
+        "n",
+        "k",
+        "groups",
+        "macs",
+        "operations",
+        "cycles",
+        "compute_cycles",
+        "stall_cycles",
+    ),
+    *("seconds", "utilisation", "bound", "dram_bytes", "sram_bytes"),
+)
+
+
+def render_csv(comparison: Comparison) -> str:
+    """Every layer of every target, in the units of ``LayerEstimate`` (whole batch); one column an energy component."""
+    components = components_of(comparison)
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(["target", "precision", "batch", *_LAYER_FIELDS, *(f"energy_pj.{name}" for name in components)])
+    for result in comparison.results:
+        for row in result.estimate.rows:
+            cells = [getattr(row, name) for name in _LAYER_FIELDS]
+            energy = [row.energy_pj.get(name, 0.0) for name in components]
+            head = [result.target.name, result.target.precision, result.estimate.batch]
+            writer.writerow([_inert(cell) for cell in (*head, *cells, *energy)])
+    return out.getvalue()
+
+
+def render_markdown(comparison: Comparison) -> str:
+    """The headline, the table of targets, numeric health and what reproduces it."""
+    lines = [f"# {_md(comparison.title)}", ""]
+    data = f"{comparison.data}, n = {count(comparison.n)}" if comparison.n else comparison.data
+    lines += [f"Network {_md(comparison.model)}; data {_md(data)}; made {_md(comparison.created)}.", ""]
+    lines += [f"- {_md(sentence)}" for sentence in verdicts(comparison).values()]
+    head = [
+        "target",
+        "accuracy",
+        "95% interval",
+        "against fp32",
+        "latency",
+        "throughput",
+        "energy an inference",
+        "evidence",
+    ]
+    lines += [
+        "",
+        *_table(head, [_target(label, result) for label, result in _named(comparison)], "lrrrrrrl"),
+    ]
+    if any(result.health for result in comparison.results):
+        head = ["target", "layer", "values", "saturated", "clipped", "zeros", "negative zeros", "SQNR"]
+        rows = [
+            [
+                label,
+                row.layer,
+                *map(count, (row.elements, row.saturated, row.clipped, row.zeros, row.negative_zeros)),
+                decibels(row.sqnr_db),
+            ]
+            for label, result in _named(comparison)
+            for row in result.health
+        ]
+        lines += ["", "## Numeric health", "", *_table(head, rows, "llrrrrrr")]
+    lines += ["", "## Reproduce", ""]
+    if comparison.command:
+        lines += [f"    {' '.join(comparison.command.split())}", ""]
+    lines.append(f"- seed {comparison.seed}")
+    lines += [f"- {_md(name)} {_md(version)}" for name, version in comparison.versions.items()]
+    lines += [f"- {_md(name)}: {_md(digest)}" for name, digest in comparison.hashes.items()]
+    lines += ["", *(_md(note) for note in comparison.notes)]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _named(comparison: Comparison) -> list[tuple[str, TargetResult]]:
+    return list(zip(labels_of(comparison.results), comparison.results, strict=True))
+
+
+def _target(label: str, result: TargetResult) -> list[str]:
+    accuracy = result.accuracy
+    if accuracy is None:
+        share = ["–", "–", "–"]
+    else:
+        low, high = accuracy.interval
+        change = "–" if accuracy.baseline is None else points(accuracy.value - accuracy.baseline)
+        share = [f"{percent(accuracy.value)} of {count(accuracy.n)}", f"{percent(low)} to {percent(high)}", change]
+    speed = [si(result.latency_s, "s"), per_second(result.estimate.inferences_per_s), si(result.energy_j, "J")]
+    proofs = ", ".join(
+        f"{subject} {_kind(result.evidence(subject))}"
+        for subject in ("arithmetic", "timing", "energy")
+        if result.evidence(subject)
+    )
+    return [label, *share, *speed, proofs]
+
+
+def _kind(evidence: Evidence | None) -> str:
+    return evidence.kind if evidence else "unstated"
+
+
+def _table(head: list[str], rows: list[list[str]], align: str) -> list[str]:
+    rule = ["---:" if side == "r" else "---" for side in align]
+    return [f"| {' | '.join(cells)} |" for cells in (head, rule, *([_md(cell) for cell in row] for row in rows))]
+
+
+def _md(text: str) -> str:
+    """Text that Markdown and the HTML inside it leave alone."""
+    flat = " ".join(text.replace("\u202f", "\u00a0").split(" "))
+    flat = flat.replace("\n", " ").replace("\r", " ").replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    for sign in "\\`*_[]|#":
+        flat = flat.replace(sign, f"\\{sign}")
+    return flat
+
+
+def _inert(cell: object) -> object:
+    """A name that a spreadsheet would run as a formula gets a quote before it."""
+    return f"'{cell}" if isinstance(cell, str) and cell[:1] in ("=", "+", "-", "@", "\t", "\r") else cell

@@ -1,0 +1,98 @@
+"""The sentences of a page: which target wins on what, by how much, and no more than the numbers carry."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from hwsim.report.figures import labels_of
+from hwsim.report.humanise import count, percent, points, si, times
+from hwsim.report.model import UNITS, Comparison
+
+NEAR = 1.02
+"""Costs closer than this ratio are called equal: no model here is better than that."""
+
+
+def verdict(comparison: Comparison, metric: str) -> str:
+    """One sentence on ``accuracy``, ``latency``, ``throughput`` or ``energy``; empty where no target has it."""
+    if metric == "accuracy":
+        return _accuracy(comparison)
+    batches = {result.estimate.batch for result in comparison.results}
+    return _cost(comparison, metric) + (" Batches differ." if metric == "latency" and len(batches) > 1 else "")
+
+
+def verdicts(comparison: Comparison) -> dict[str, str]:
+    """Metric -> sentence, for the metrics that the comparison has."""
+    found = {metric: verdict(comparison, metric) for metric in ("accuracy", "energy", "latency", "throughput")}
+    return {metric: text for metric, text in found.items() if text}
+
+
+def _accuracy(comparison: Comparison) -> str:
+    known = [
+        (label, r.accuracy)
+        for label, r in zip(labels_of(comparison.results), comparison.results, strict=True)
+        if r.accuracy
+    ]
+    if not known:
+        return ""
+    ranked = sorted(known, key=lambda pair: -pair[1].value)
+    name, best = ranked[0]
+    if len(known) == 1:
+        change = "" if best.baseline is None else f", {points(best.value - best.baseline)} against fp32"
+        return f"{name} answers {percent(best.value)} right{change}."
+    low = best.interval[0]
+    inside = [label for label, accuracy in ranked[1:] if accuracy.value >= low]
+    lead = points(best.value - ranked[1][1].value).lstrip("+")
+    if best.value == ranked[-1][1].value:
+        return f"All answer {percent(best.value)} right."
+    if len(inside) == len(ranked) - 1:
+        spread = points(best.value - ranked[-1][1].value).lstrip("+")
+        return f"No clear winner: all lie within {spread}, inside the 95% interval of {count(best.n)} inputs."
+    if inside:
+        others = inside[0] if len(inside) == 1 else f"{len(inside)} others"
+        return (
+            f"{name} leads with {percent(best.value)}, but {others} lies inside its 95% interval."
+            if len(inside) == 1
+            else (f"{name} leads with {percent(best.value)}, but {others} lie inside its 95% interval.")
+        )
+    return f"{name} is the most accurate: {percent(best.value)}, {lead} above {ranked[1][0]}."
+
+
+def _cost(comparison: Comparison, metric: str) -> str:
+    unit = UNITS[metric]
+    numbers = [result.measure(metric) for result in comparison.results]
+    pairs = list(zip(labels_of(comparison.results), numbers, strict=True))
+    more = metric == "throughput"
+    ranked = sorted(pairs, key=lambda pair: -pair[1] if more else pair[1])
+    name, best = ranked[0]
+    verb = {"latency": "answers first", "throughput": "does the most", "energy": "spends the least"}[metric]
+    if len(ranked) == 1:
+        verb = {"latency": "answers", "throughput": "does", "energy": "spends"}[metric]
+        tail = {
+            "latency": f"in {si(best, unit)}",
+            "throughput": f"{si(best, unit)}",
+            "energy": f"{si(best, unit)} an inference",
+        }
+        return f"{name} {verb} {tail[metric]}."
+    second, next_best = ranked[1]
+    ratio = _ratio(best, next_best)
+    if ratio is None:
+        return f"{name} {verb}: {si(best, unit)}."
+    if ratio < NEAR:
+        return f"{_listed(_tied(ranked, best))} are level at {si(best, unit)}."
+    word = {"latency": "sooner than", "throughput": "as many as", "energy": "less than"}[metric]
+    return f"{name} {verb}: {si(best, unit)}, {times(ratio)} {word} {second}."
+
+
+def _tied(ranked: Sequence[tuple[str, float]], best: float) -> list[str]:
+    return [name for name, value in ranked if (_ratio(best, value) or NEAR) < NEAR or value == best]
+
+
+def _ratio(a: float, b: float) -> float | None:
+    low, high = sorted((a, b))
+    if high == 0:
+        return 1.0
+    return high / low if low > 0 else None
+
+
+def _listed(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
