@@ -39,6 +39,17 @@ class Split:
     n: int
 
 
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A split with its time, and the bytes into the cores, through shared memory and over the memory interface."""
+
+    split: Split
+    timing: Timing
+    into_cores: int
+    shared: int
+    dram: int
+
+
 class ArrayMachine:
     """A :class:`~hwsim.target.SystolicMachine` at one precision."""
 
@@ -76,24 +87,20 @@ class ArrayMachine:
 
     def matrix(self, work: MatrixWork, place: Placement, table: EnergyTable) -> LayerEstimate:
         """Time and count one product; see the module for what is and is not in it."""
-        split = self._split(work)
-        compute = split.rounds * self.flow.cycles(split.m, split.n, work.k, self.accumulators)
+        plans = (self._plan(work, split, place) for split in self._splits(work))
+        plan = min(plans, key=lambda plan: (plan.timing.cycles, plan.into_cores))
+        split = plan.split
         words = self.flow.words(split.m, split.n, work.k)
         in_bits, weight_bits = bits_per_element(work.input_format), bits_per_element(work.weight_format)
-
-        into_cores, dram = self._traffic(work, split, place)
-        shared_bytes = into_cores + output_bytes(work) if self.spec.shared else 0
         array_bytes = split.products * (words.activations * in_bits + words.weights * weight_bits) / 8
         counts = ActionCounts(
             mac=work.macs,
             accumulate=split.products * words.partial_sums,
-            scratchpad_bytes=array_bytes + into_cores + output_bytes(work),
-            shared_bytes=shared_bytes,
-            dram_bytes=dram,
+            scratchpad_bytes=array_bytes + plan.into_cores + output_bytes(work),
+            shared_bytes=plan.shared,
+            dram_bytes=plan.dram,
         )
-        first = self._first_bytes(split, in_bits, weight_bits)
-        timing = self._overlap(compute, dram, shared_bytes, first)
-        return self._row(work, timing, counts, table, self.flow.macs_per_cycle * self.cores)
+        return self._row(work, plan.timing, counts, table, self.flow.macs_per_cycle * self.cores)
 
     def vector(self, work: VectorWork, place: Placement, table: EnergyTable, slack_cycles: int) -> LayerEstimate:
         """Time and count a vector operation; a fused one reads and writes no memory and costs what ``slack_cycles``
@@ -116,21 +123,23 @@ class ArrayMachine:
             timing = Timing(timing.cycles, timing.compute_cycles, "vector")
         return self._row(work, timing, counts, table, self.vector_rate)
 
-    def _split(self, work: MatrixWork) -> Split:
-        """The cut that ends first; a product is cut in m and n only where there are fewer groups than cores."""
+    def _splits(self, work: MatrixWork) -> Iterator[Split]:
+        """Ways to use all cores; a product is cut in m and n only where there are fewer groups than cores."""
         together = min(work.groups, self.cores)
         rounds = ceil_div(work.groups, together)
         step_m, step_n = self.flow.granule()
-        best: tuple[int, Split] | None = None
-        for parts_m, parts_n in _grids(self.cores // together):
+        available = self.cores // together
+        for parts_m in range(1, available + 1):
             m = min(work.m, ceil_div(ceil_div(work.m, step_m), parts_m) * step_m)
-            n = min(work.n, ceil_div(ceil_div(work.n, step_n), parts_n) * step_n)
-            products = work.groups * ceil_div(work.m, m) * ceil_div(work.n, n)
-            cycles = self.flow.cycles(m, n, work.k, self.accumulators)
-            if best is None or cycles < best[0]:
-                best = (cycles, Split(products, rounds, m, n))
-        assert best is not None
-        return best[1]
+            n = min(work.n, ceil_div(ceil_div(work.n, step_n), available // parts_m) * step_n)
+            yield Split(work.groups * ceil_div(work.m, m) * ceil_div(work.n, n), rounds, m, n)
+
+    def _plan(self, work: MatrixWork, split: Split, place: Placement) -> Plan:
+        compute = split.rounds * self.flow.cycles(split.m, split.n, work.k, self.accumulators)
+        into_cores, dram = self._traffic(work, split, place)
+        shared = into_cores + output_bytes(work) if self.spec.shared else 0
+        first = self._first_bytes(split, bits_per_element(work.input_format), bits_per_element(work.weight_format))
+        return Plan(split, self._overlap(compute, dram, shared, first), into_cores, shared, dram)
 
     def _traffic(self, work: MatrixWork, split: Split, place: Placement) -> tuple[int, int]:
         """Operand bytes into the cores, and all bytes over the memory interface."""
@@ -183,11 +192,6 @@ class ArrayMachine:
         self, work: MatrixWork | VectorWork, timing: Timing, counts: ActionCounts, table: EnergyTable, peak: float
     ) -> LayerEstimate:
         return row(work, timing, counts, table, clock_hz=self.clock_hz, peak_per_cycle=peak)
-
-
-def _grids(cores: int) -> Iterator[tuple[int, int]]:
-    for parts_m in range(1, cores + 1):
-        yield parts_m, cores // parts_m
 
 
 def _dataflow(target: Target, spec: SystolicMachine, precision: Precision) -> Dataflow:
