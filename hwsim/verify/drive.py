@@ -161,12 +161,19 @@ def run_replay(
     cycles = len(next(iter(inputs.values())))
     with tempfile.TemporaryDirectory(prefix="hwsim-") as temporary:
         job = Path(temporary)
-        np.savez(job / "inputs.npz", allow_pickle=False, **inputs)
-        settings = {"cycles": cycles, "valid": "valid_out", "result": "psum_out"}
+        for name, values in inputs.items():
+            (job / f"{name}.bin").write_bytes(values.tobytes())
+        sizes = {name: values.shape[1] for name, values in inputs.items()}
+        settings = {"cycles": cycles, "bytes": sizes, "valid": "valid_out", "result": "psum_out"}
         (job / "job.json").write_text(json.dumps(settings), encoding="utf-8")
         simulate(sim, design, "replay", job, seed=seed, wave=wave)
-        with np.load(job / "outputs.npz", allow_pickle=False) as out:
-            return ReplayRun(out["cycles"], unpack_lanes(out["rows"], lanes, bits), out["known"])
+        end = json.loads((job / "result.json").read_text(encoding="utf-8"))
+        rows = np.fromfile(job / "rows.bin", dtype=np.uint8).reshape(-1, end["bytes"])
+    return ReplayRun(
+        cycles=np.array(end["cycles"], dtype=np.int64),
+        lanes=unpack_lanes(rows, lanes, bits),
+        known=np.array(end["known"], dtype=np.bool_),
+    )
 
 
 def _big_endian(path: Path, values: NDArray[Any], bits: int) -> None:

@@ -118,6 +118,7 @@ def verify_rtl(
 def rtl_matmul(
     a_codes: ArrayLike,
     b_codes: ArrayLike,
+    c: ArrayLike | None = None,
     *,
     unit: str = "hwsim.rtl.int4",
     rows: int = 16,
@@ -125,11 +126,12 @@ def rtl_matmul(
     sim: str = "icarus",
     sources: Sequence[str | Path] = (),
 ) -> tuple[NDArray[np.int32], int]:
-    """a b^T computed by the simulated array, split into folds along K and N; K chains through psum_in.
+    """c + a b^T computed by the simulated array, split into folds along K and N; K chains through psum_in.
 
     Args:
         a_codes: operand codes [M, K] of the unit's A format.
         b_codes: operand codes [N, K] of its B format.
+        c: sums to start from, int32 [M, N], entering through psum_in; None is zero.
         rows, cols: shape of the array. sim: simulator. sources: as in ``verify_rtl``.
 
     Returns:
@@ -156,7 +158,13 @@ def rtl_matmul(
     a_folds = a_padded.reshape(m, folds, rows).transpose(1, 0, 2)
     w = b_padded.reshape(chains, cols, folds, rows).transpose(0, 2, 3, 1)
     limit = 2 * chains * folds * fold_cycles(rows, cols, m) + 1000
-    start = np.zeros((chains, m, cols), dtype=np.int32)
+    start = np.zeros((m, chains * cols), dtype=np.int32)
+    if c is not None:
+        given = np.asarray(c)
+        if given.shape != (m, n) or given.dtype != np.int32:
+            raise DataError(f"c must be int32 {(m, n)}, found {given.dtype} {given.shape}", where="rtl_matmul")
+        start[:, :n] = given
+    start = np.ascontiguousarray(start.reshape(m, chains, cols).transpose(1, 0, 2))
     got = run_stream(array, w, np.broadcast_to(a_folds, (chains, *a_folds.shape)), start, limit_cycles=limit)
     if not got.done or got.stray or not got.good.all():
         came = f"{int(got.good.sum())} of {chains * m} result rows, {got.stray} unasked"

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import cocotb
-import numpy as np
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge
 
@@ -20,13 +19,13 @@ PERIOD_NS = 10
 
 @cocotb.test()
 async def replay(dut: Any) -> None:
-    """Replay ``inputs.npz`` (port -> uint8 [cycles, bytes], little-endian) and write ``outputs.npz``."""
+    """Replay ``<port>.bin`` (``bytes`` little-endian bytes a cycle); write each result row, and its cycle and kind."""
     job = json.loads(Path("job.json").read_text(encoding="utf-8"))
-    with np.load("inputs.npz", allow_pickle=False) as inputs:
-        ports = [
-            (getattr(dut, name), [int.from_bytes(row.tobytes(), "little") for row in inputs[name]])
-            for name in inputs.files
-        ]
+    ports = []
+    for name, size in job["bytes"].items():
+        raw = Path(f"{name}.bin").read_bytes()
+        values = [int.from_bytes(raw[at : at + size], "little") for at in range(0, len(raw), size)]
+        ports.append((getattr(dut, name), values))
     valid, result = getattr(dut, job["valid"]), getattr(dut, job["result"])
     size = (len(result) + 7) // 8
     cycles: list[int] = []
@@ -46,9 +45,5 @@ async def replay(dut: Any) -> None:
         for index, (port, values) in enumerate(ports):
             if values[cycle] != held[index]:
                 port.value = held[index] = values[cycle]
-    np.savez(
-        "outputs.npz",
-        cycles=np.array(cycles, dtype=np.int64),
-        rows=np.frombuffer(b"".join(rows), dtype=np.uint8).reshape(-1, size),
-        known=np.array(known, dtype=np.bool_),
-    )
+    Path("rows.bin").write_bytes(b"".join(rows))
+    Path("result.json").write_text(json.dumps({"cycles": cycles, "known": known, "bytes": size}), encoding="utf-8")

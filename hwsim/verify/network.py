@@ -1,0 +1,131 @@
+"""A network on simulated Verilog: chosen layers compute on the array and must give the emulator's integers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwsim.errors import DataError, ModelError, unknown
+from hwsim.numerics import mma
+from hwsim.verify.catalog import rtl_unit
+from hwsim.verify.compare import fold_cycles
+from hwsim.verify.result import CheckRow, VerifyReport
+from hwsim.verify.verify import rtl_matmul
+
+if TYPE_CHECKING:
+    from hwsim.ir import Graph
+    from hwsim.target import Target
+
+
+def verify_network(
+    graph: Graph,
+    target: Target,
+    data: NDArray[Any],
+    *,
+    layers: Sequence[str] | None = None,
+    precision: str | None = None,
+    sim: str = "icarus",
+    sources: Sequence[str] = (),
+    on_check: Callable[[CheckRow], None] | None = None,
+) -> VerifyReport:
+    """Run a quantized network with the matrix products of ``layers`` on the simulated array, then as the emulator does.
+
+    The array's shape is the target's, its unit the one of the precision. A row a layer compares every sum with the golden
+    unit and the cycles with the model; the last row compares the network's outputs.
+
+    Args:
+        graph: a quantized graph. target: a target of kind ``systolic`` whose unit has Verilog.
+        data: inputs [n, ...]. layers: names of matrix products; None is the first one.
+
+    Raises:
+        ModelError: a layer is not a matrix product of the graph.
+        DataError: the target is not an array, or the data do not fit.
+        UnitError: no Verilog realises the target's unit.
+        ToolError: the simulator is missing or failed.
+    """
+    from hwsim.emulate import MatrixStep, bind, emulate
+
+    program = bind(graph, target, precision)
+    unit = program.precision.unit
+    rtl_unit(unit)
+    machine = target.machine
+    if machine.kind != "systolic" or machine.rows is None or machine.cols is None:
+        raise DataError(f"{target.name} is not a systolic array", where="verify_network")
+    rows, cols = machine.rows.value, machine.cols.value
+    names = [s.node.name for s in program.steps if isinstance(s, MatrixStep)]
+    chosen = list(layers) if layers else names[:1]
+    for name in chosen:
+        if name not in names:
+            raise unknown(ModelError, "matrix product", name, names, where=graph.name)
+
+    found: dict[str, CheckRow] = {}
+
+    def on_array(layer: str) -> Callable[..., NDArray[Any]]:
+        def product(a: NDArray[Any], b: NDArray[Any], c: NDArray[Any] | None, name: str) -> NDArray[Any]:
+            began = time.perf_counter()
+            got, cycles = rtl_matmul(a, b, c, unit=name, rows=rows, cols=cols, sim=sim, sources=sources)
+            want = mma(a, b, c, name)
+            modelled = -(-a.shape[1] // rows) * -(-b.shape[0] // cols) * fold_cycles(rows, cols, len(a))
+            found[layer] = _row(layer, unit, got, want, cycles, modelled, time.perf_counter() - began, found.get(layer))
+            return got
+
+        return product
+
+    on_rtl = emulate(
+        graph, target, data, precision=precision, matmul={name: on_array(name) for name in chosen}, chunk=len(data)
+    )
+    for name in chosen:
+        if on_check is not None:
+            on_check(found[name])
+    began = time.perf_counter()
+    golden = emulate(graph, target, data, precision=precision)
+    outputs = _row(
+        "outputs", unit, on_rtl.output, golden.output, 0, 0, time.perf_counter() - began, None, counts_cycles=False
+    )
+    if on_check is not None:
+        on_check(outputs)
+    return VerifyReport(
+        unit=unit,
+        simulator=sim,
+        array_rows=rows,
+        array_cols=cols,
+        m=len(data),
+        tiles=0,
+        seed=0,
+        sources=tuple(str(s) for s in sources),
+        rows=(*(found[name] for name in chosen), outputs),
+    )
+
+
+def _row(
+    check: str,
+    unit: str,
+    got: NDArray[Any],
+    want: NDArray[Any],
+    cycles: int,
+    modelled: int,
+    seconds: float,
+    before: CheckRow | None,
+    counts_cycles: bool = True,
+) -> CheckRow:
+    """One comparison, added to what an earlier product of the same layer (a group, a segment) gave."""
+    wrong = np.argwhere(got != want)
+    first = None
+    if len(wrong):
+        at = tuple(int(i) for i in wrong[0])
+        first = f"{check}{list(at)}: expected {want[at]}, got {got[at]}"
+    return CheckRow(
+        check=check,
+        unit=unit,
+        compared=got.size + (before.compared if before else 0),
+        mismatches=len(wrong) + (before.mismatches if before else 0),
+        cycles_compared=int(counts_cycles) + (before.cycles_compared if before else 0),
+        cycle_mismatches=int(cycles != modelled) + (before.cycle_mismatches if before else 0),
+        seconds=seconds + (before.seconds if before else 0.0),
+        simulated_cycles=cycles + (before.simulated_cycles if before else 0),
+        first_mismatch=(before.first_mismatch if before else None) or first,
+    )
