@@ -338,3 +338,44 @@ def take(codes, table, out, first, last):  # type: ignore[no-untyped-def]
     for i in range(len(xs)):
         values[i] = table[xs[i]]
     return 0
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def dequantize(codes, table, scale, zero_point, out, g, first, last):  # type: ignore[no-untyped-def]
+    """(table[code] - zero_point) * scale over runs first..last, one zero point a scale."""
+    for r in range(first, last):
+        group, p = r // g.runs_per_group, r % g.runs_per_group
+        start = group * g.group + p * g.length
+        stop = min(start + g.length, (group + 1) * g.group)
+        base = group * g.scale_group + (p // g.divisor) * g.scale_run
+        xs, values = codes[start:stop], out[start:stop]
+        if g.scale_step == 0:
+            factor, shift = scale[base], zero_point[base]
+            for i in range(len(xs)):
+                values[i] = (table[xs[i]] - shift) * factor
+        else:
+            factors, shifts = scale[base : base + stop - start], zero_point[base : base + stop - start]
+            for i in range(len(xs)):
+                values[i] = (table[xs[i]] - shifts[i]) * factors[i]
+    return 0
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def run_extremes(x, low, high, g, first, last):  # type: ignore[no-untyped-def]
+    """Least and greatest of each run, where every run has its own scale; returns SAW_NAN where x holds NaN."""
+    status = 0
+    for r in range(first, last):
+        group, p = r // g.runs_per_group, r % g.runs_per_group
+        start = group * g.group + p * g.length
+        xs = x[start : min(start + g.length, (group + 1) * g.group)]
+        least = greatest = xs[0]
+        nan = False
+        for i in range(len(xs)):
+            nan |= xs[i] != xs[i]
+            least = min(least, xs[i])
+            greatest = max(greatest, xs[i])
+        low[r] = least
+        high[r] = greatest
+        if nan:
+            status = SAW_NAN
+    return status

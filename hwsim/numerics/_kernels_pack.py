@@ -1,3 +1,4 @@
+# mypy: disable-error-code="assignment"
 """Bit streams of codes narrower than a byte."""
 
 from __future__ import annotations

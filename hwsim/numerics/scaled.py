@@ -46,9 +46,20 @@ def encode_scaled(
     random = random_array(random_bits, array.shape, chosen.options.rounding, where)
     divisor = _scales(scale, scale_shape(array.shape, axis, block_size), where)
     zeros = _zero_points(zero_point, divisor, entry, where)
+    return divide_and_encode(array, divisor, zeros, random, runs(array.shape, axis, block_size), chosen)
+
+
+def divide_and_encode(
+    array: NDArray[Any],
+    divisor: NDArray[Any],
+    zeros: NDArray[Any] | None,
+    random: NDArray[np.uint32],
+    geometry: Runs,
+    chosen: Plan,
+) -> Codes:
+    """`encode_scaled` after its checks; an infinite divisor is allowed here and sends a whole run to (signed) zero."""
     flat = np.ascontiguousarray(array).reshape(-1)
-    out = np.empty(flat.shape, entry.code_dtype)
-    geometry = runs(array.shape, axis, block_size)
+    out = np.empty(flat.shape, chosen.fmt.code_dtype)
     fast = flat.dtype == np.float32 and chosen.fast in ("bits", "levels", "whole")
     if fast and _fast_scaled(flat, divisor.astype(np.float32, copy=False), zeros, out, geometry, chosen) == 0:
         return out.reshape(array.shape)
