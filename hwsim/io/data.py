@@ -1,0 +1,156 @@
+"""Data sets: a .npz file with ``x``, and maybe ``y`` and ``scale``. No pickled arrays; sizes are checked first."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+import zlib
+from dataclasses import dataclass, replace
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.lib import format as npy
+from numpy.typing import NDArray
+
+from hwsim.errors import DataError, unknown
+
+MAX_DATA_BYTES = 4 << 30
+"""Most bytes that one array may take, as stored or as float32."""
+KEYS = {
+    "x": "inputs [n, ...], float, or uint8 or int8 with a scale",
+    "y": "labels [n], whole numbers",
+    "scale": "one number that x is multiplied by",
+}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Dataset:
+    """Inputs and, where known, labels.
+
+    Attributes:
+        inputs: float32 [n, ...], images as NCHW.
+        labels: int64 [n] class numbers, or None.
+        name: of the data set.
+        note: what a reader of a result must know of it (how few there are, where they come from); may be empty.
+    """
+
+    inputs: NDArray[np.float32]
+    labels: NDArray[np.int64] | None
+    name: str
+    note: str = ""
+
+    def __len__(self) -> int:
+        return int(self.inputs.shape[0])
+
+    def head(self, count: int) -> Dataset:
+        """The first ``count`` of them.
+
+        Raises:
+            DataError: fewer than one is asked for.
+        """
+        if count < 1:
+            raise DataError(f"expected at least 1 sample, found {count}", where=self.name)
+        return replace(self, inputs=self.inputs[:count], labels=None if self.labels is None else self.labels[:count])
+
+
+def load_data(source: str | os.PathLike[str]) -> Dataset:
+    """A .npz file, or the test data of a zoo model by its name.
+
+    Raises:
+        DataError: missing, empty, malformed, not finite, or too large.
+        ModelError: neither a .npz file nor a zoo name.
+    """
+    path = Path(source)
+    if path.suffix == ".npz":
+        return read_npz(path)
+    if path.suffix or path.exists() or len(path.parts) != 1:
+        found = (
+            "nothing" if not path.exists() else "a folder" if path.is_dir() else f"a {path.suffix or 'nameless'} file"
+        )
+        raise DataError(f"expected a .npz file or the name of a zoo model, found {found}", where=str(path))
+    from hwsim.zoo import data
+
+    return data(str(source))
+
+
+def read_npz(path: Path, *, name: str | None = None, note: str = "") -> Dataset:
+    """Read ``x`` [n, ...] (float, or uint8 or int8 with ``scale``) and ``y`` [n] from a .npz file.
+
+    Raises:
+        DataError: as :func:`load_data`.
+    """
+    arrays = _arrays(path)
+    if "x" not in arrays:
+        raise DataError(f"expected an array 'x' ({KEYS['x']}), found {', '.join(arrays) or 'none'}", where=str(path))
+    return Dataset(_inputs(arrays, str(path)), _labels(arrays, str(path)), name or path.stem, note)
+
+
+def _arrays(path: Path) -> dict[str, NDArray[Any]]:
+    where = str(path)
+    try:
+        if not path.is_file():
+            raise DataError("expected a .npz file, found " + ("a folder" if path.is_dir() else "nothing"), where=where)
+        if path.stat().st_size == 0:
+            raise DataError("expected a .npz file, found an empty one", where=where)
+        with zipfile.ZipFile(path) as archive:
+            out: dict[str, NDArray[Any]] = {}
+            for info in archive.infolist():
+                key = info.filename.removesuffix(".npy")
+                if key not in KEYS or key in out:
+                    raise unknown(DataError, "array", key, KEYS, where=where)
+                out[key] = _array(archive, info, f"{where}: {key}")
+            return out
+    except (OSError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as err:
+        raise DataError(f"not a .npz file, or a damaged one: {err}", where=where) from None
+
+
+def _array(archive: zipfile.ZipFile, info: zipfile.ZipInfo, where: str) -> NDArray[Any]:
+    with archive.open(info) as file:
+        try:
+            version = npy.read_magic(file)
+            reader = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+            shape, fortran, dtype = reader(file)
+        except ValueError as err:
+            raise DataError(f"not a numpy array: {err}", where=where) from None
+        if dtype.kind not in "uif":
+            raise DataError(f"expected numbers, found {dtype}", where=where)
+        size = prod(shape) * dtype.itemsize
+        if min(shape, default=1) < 0 or prod(shape) * max(dtype.itemsize, 4) > MAX_DATA_BYTES or size > info.file_size:
+            raise DataError(
+                f"shape {list(shape)} of {dtype} is over the limit or over what the file holds", where=where
+            )
+        raw = file.read(size)
+        if len(raw) != size or file.read(1):
+            raise DataError(f"shape {list(shape)} of {dtype} needs {size} bytes, the file holds others", where=where)
+    return np.frombuffer(raw, dtype=dtype).reshape(shape, order="F" if fortran else "C")
+
+
+def _inputs(arrays: dict[str, NDArray[Any]], where: str) -> NDArray[np.float32]:
+    x = arrays["x"]
+    if x.ndim < 2 or x.size == 0:
+        raise DataError(f"x must be [n, ...] with at least one sample, found shape {list(x.shape)}", where=where)
+    if x.dtype.kind != "f" and (x.dtype.itemsize != 1 or "scale" not in arrays):
+        raise DataError(f"x must be float, or uint8 or int8 with a 'scale', found {x.dtype}", where=where)
+    with np.errstate(over="ignore"):
+        inputs = np.ascontiguousarray(x, dtype=np.float32)
+    if "scale" in arrays:
+        scale = arrays["scale"]
+        if scale.size != 1 or not np.isfinite(scale).all() or not scale.reshape(-1)[0] > 0:
+            raise DataError(f"scale must be one positive number, found {scale.tolist()!r:.60}", where=where)
+        inputs = inputs * np.float32(scale.reshape(-1)[0])
+    bad = int(np.count_nonzero(~np.isfinite(inputs)))
+    if bad:
+        raise DataError(f"x: {bad} of {inputs.size} numbers are NaN or infinite", where=where)
+    return inputs
+
+
+def _labels(arrays: dict[str, NDArray[Any]], where: str) -> NDArray[np.int64] | None:
+    y = arrays.get("y")
+    if y is None:
+        return None
+    if y.shape != arrays["x"].shape[:1] or y.dtype.kind not in "ui" or y.astype(np.int64).min() < 0:
+        wanted = f"y must be {arrays['x'].shape[0]} whole numbers of at least 0"
+        raise DataError(f"{wanted}, found {y.dtype} of shape {list(y.shape)}", where=where)
+    return y.astype(np.int64)

