@@ -87,7 +87,7 @@ class ArrayMachine:
 
     def matrix(self, work: MatrixWork, place: Placement, table: EnergyTable) -> LayerEstimate:
         """Time and count one product; see the module for what is and is not in it."""
-        plans = (self._plan(work, split, place) for split in self._splits(work))
+        plans = (self._plan(work, split, place) for split in dict.fromkeys(self._splits(work)))
         plan = min(plans, key=lambda plan: (plan.timing.cycles, plan.into_cores))
         split = plan.split
         words = self.flow.words(split.m, split.n, work.k)

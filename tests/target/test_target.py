@@ -119,9 +119,9 @@ FAULTS = {
     "infinite": ("{value: 6.4e9,", "{value: .inf,", ".inf", "expected a finite number, found inf"),
     "unknown unit": (
         "hwsim.rtl.int4\n",
-        "hwsim.rtl.int5\n",
-        "hwsim.rtl.int5",
-        "'hwsim.rtl.int5' (did you mean 'hwsim.rtl.int4'?)",
+        "hwsim.rtl.int44\n",
+        "hwsim.rtl.int44",
+        "'hwsim.rtl.int44' (did you mean 'hwsim.rtl.int4'?)",
     ),
     "unknown format": (
         "weights: {format: int4,",

@@ -1,0 +1,223 @@
+"""Networks known by their published shapes: what they ask of a chip, without weights.
+
+Convolutional networks cover ``batch`` images; language models ``new_tokens`` more tokens of each of ``batch``
+sequences, that attend to ``context`` tokens (the new ones included; a causal mask is not exploited). ``new_tokens`` =
+``context`` is prefill.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from hwsim.errors import DataError, ModelError, unknown
+from hwsim.ir.workload import MatrixWork, VectorWork, Work, Workload
+
+
+@dataclass(frozen=True, slots=True)
+class Decoder:
+    """A transformer's configuration; ``gated`` feed-forward has two input products, ``experts`` of which ``active``
+    serve a token; ``vocabulary`` 0 means no output product."""
+
+    layers: int
+    width: int
+    heads: int
+    kv_heads: int
+    hidden: int
+    vocabulary: int
+    gated: bool = False
+    experts: int = 1
+    active: int = 1
+
+    @property
+    def head_width(self) -> int:
+        return self.width // self.heads
+
+
+TRANSFORMERS = {
+    # Devlin et al. 2019, section 3; Radford et al. 2019, table 2
+    "bert_base": Decoder(12, 768, 12, 12, 3072, 0),
+    "gpt2": Decoder(12, 768, 12, 12, 3072, 50257),
+    # Touvron et al. 2023, appendix A.2; Dubey et al. 2024, table 3
+    "llama2-7b": Decoder(32, 4096, 32, 32, 11008, 32000, gated=True),
+    "llama3-8b": Decoder(32, 4096, 32, 8, 14336, 128256, gated=True),
+    # Jiang et al. 2024, table 1
+    "mixtral-8x7b": Decoder(32, 4096, 32, 8, 14336, 32000, gated=True, experts=8, active=2),
+}
+NAMES = ("resnet50", "mobilenet_v2", "vit_b_16", *TRANSFORMERS)
+
+
+class _Builder:
+    """Collects operations; every product writes ``activations``."""
+
+    def __init__(self, weights: str, activations: str) -> None:
+        self.weights, self.activations = weights, activations
+        self.ops: list[Work] = []
+        self.accumulator = "int32" if "int" in weights and "int" in activations else "fp32"
+
+    def product(self, name: str, m: int, n: int, k: int, groups: int = 1, inputs: int = 0, op: str = "Gemm") -> None:
+        """A product with static weights and its fused scale and bias."""
+        self._matrix(name, op, m, n, k, groups, inputs or m * k * groups, n * k * groups, self.weights, True)
+        self.vector(f"{name}.epilogue", "Requantize", m * n * groups, 2, fused=True)
+
+    def attend(self, name: str, m: int, n: int, k: int, groups: int, second: int) -> None:
+        """A product of two run-time values; ``second`` elements are read of the second."""
+        self._matrix(name, "MatMul", m, n, k, groups, m * k * groups, second, self.activations, False)
+
+    def vector(self, name: str, op: str, elements: int, each: int, *, inputs: int = 0, fused: bool = False) -> None:
+        """``each`` operations for every one of ``elements`` results."""
+        fmt = self.accumulator if fused else self.activations
+        self.ops.append(
+            VectorWork(name, op, inputs or elements, elements, elements * each, fmt, self.activations, fused=fused)
+        )
+
+    def _matrix(
+        self, name: str, op: str, m: int, n: int, k: int, groups: int, inputs: int, second: int, fmt: str, static: bool
+    ) -> None:
+        self.ops.append(
+            MatrixWork(
+                name=name,
+                op=op,
+                m=m,
+                n=n,
+                k=k,
+                groups=groups,
+                input_elements=inputs,
+                weight_elements=second,
+                output_elements=m * n * groups,
+                input_format=self.activations,
+                weight_format=fmt,
+                accumulator_format=self.accumulator,
+                output_format=self.activations,
+                weights_static=static,
+            )
+        )
+
+
+def workload(
+    name: str,
+    *,
+    batch: int = 1,
+    new_tokens: int = 1,
+    context: int = 512,
+    weights: str = "fp16",
+    activations: str | None = None,
+) -> Workload:
+    """A network by name (``NAMES``), its tensors stored in the given formats.
+
+    Args:
+        batch: images, or sequences.
+        new_tokens, context: of language models; see the module. ``bert_base`` always takes ``context`` tokens at once.
+        weights, activations: format names; ``activations`` defaults to ``weights``.
+
+    Raises:
+        ModelError: unknown name. FormatError: unknown format. DataError: a size below 1, or more new tokens than
+            context.
+    """
+    from hwsim.numerics import formats
+
+    if name not in NAMES:
+        raise unknown(ModelError, "workload", name, NAMES)
+    activations = activations or weights
+    for fmt in (weights, activations):
+        formats[fmt]
+    for label, size in (("batch", batch), ("new_tokens", new_tokens), ("context", context)):
+        if size < 1:
+            raise DataError(f"{label} must be at least 1, found {size}", where=name)
+    build = _Builder(weights, activations)
+    if name in TRANSFORMERS:
+        if new_tokens > context:
+            raise DataError(f"expected new_tokens of at most context = {context}, found {new_tokens}", where=name)
+        spec = TRANSFORMERS[name]
+        _transformer(build, spec, batch, context if not spec.vocabulary else new_tokens, context)
+    else:
+        _IMAGE_NETWORKS[name](build, batch)
+    return Workload(name, batch, tuple(build.ops))
+
+
+def _transformer(build: _Builder, spec: Decoder, batch: int, tokens: int, context: int) -> None:
+    rows, width, head = batch * tokens, spec.width, spec.head_width
+    cached = batch * spec.kv_heads * context * head
+    for index in range(spec.layers):
+        at = f"layer{index}"
+        build.vector(f"{at}.norm1", "Normalization", rows * width, 5)
+        build.product(f"{at}.qkv", rows, (spec.heads + 2 * spec.kv_heads) * head, width)
+        build.attend(f"{at}.scores", tokens, context, head, batch * spec.heads, cached)
+        build.vector(f"{at}.softmax", "Softmax", batch * spec.heads * tokens * context, 5, fused=True)
+        build.attend(f"{at}.values", tokens, head, context, batch * spec.heads, cached)
+        build.product(f"{at}.out", rows, width, width)
+        build.vector(f"{at}.add1", "Add", rows * width, 1, inputs=2 * rows * width)
+        build.vector(f"{at}.norm2", "Normalization", rows * width, 5)
+        # Tokens spread evenly over the experts that any of them picks.
+        busy = min(spec.experts, rows * spec.active)
+        each = -(-rows * spec.active // busy)
+        build.product(f"{at}.up", each, spec.hidden * (2 if spec.gated else 1), width, busy)
+        build.vector(f"{at}.act", "Activation", busy * each * spec.hidden, 8, fused=True)
+        build.product(f"{at}.down", each, width, spec.hidden, busy)
+        build.vector(f"{at}.add2", "Add", rows * width, 1, inputs=2 * rows * width)
+    if spec.vocabulary:
+        build.product("head", batch, spec.vocabulary, width)
+
+
+def _vit(build: _Builder, batch: int) -> None:
+    """ViT-B/16 at 224 x 224 (Dosovitskiy et al. 2021, table 1): 196 patches and a class token."""
+    build.product("patches", batch * 196, 768, 16 * 16 * 3, inputs=batch * 3 * 224 * 224, op="Conv")
+    _transformer(build, Decoder(12, 768, 12, 12, 3072, 0), batch, 197, 197)
+    build.product("head", batch, 1000, 768)
+
+
+def _conv(
+    build: _Builder, name: str, batch: int, side: int, into: int, out: int, kernel: int, stride: int, groups: int = 1
+) -> int:
+    """A square convolution with same padding; returns the output's side."""
+    after = -(-side // stride)
+    inputs = batch * into * side * side
+    build.product(name, batch * after * after, out // groups, into // groups * kernel * kernel, groups, inputs, "Conv")
+    return after
+
+
+def _resnet50(build: _Builder, batch: int) -> None:
+    """He et al. 2016, table 1, with the stride in the 3 x 3 convolution (torchvision)."""
+    side = _conv(build, "conv1", batch, 224, 3, 64, 7, 2)
+    build.vector("maxpool", "MaxPool", batch * 64 * 56 * 56, 8, inputs=batch * 64 * side * side)
+    side, channels = 56, 64
+    for stage, (blocks, inner) in enumerate(((3, 64), (4, 128), (6, 256), (3, 512))):
+        for block in range(blocks):
+            at, stride = f"stage{stage}.{block}", 2 if stage and not block else 1
+            _conv(build, f"{at}.a", batch, side, channels, inner, 1, 1)
+            after = _conv(build, f"{at}.b", batch, side, inner, inner, 3, stride)
+            _conv(build, f"{at}.c", batch, after, inner, 4 * inner, 1, 1)
+            if not block:
+                _conv(build, f"{at}.skip", batch, side, channels, 4 * inner, 1, stride)
+            side, channels = after, 4 * inner
+            size = batch * channels * side * side
+            build.vector(f"{at}.add", "Add", size, 2, inputs=2 * size)
+    build.vector("avgpool", "GlobalAveragePool", batch * 2048, 49, inputs=batch * 2048 * 49)
+    build.product("fc", batch, 1000, 2048)
+
+
+def _mobilenet_v2(build: _Builder, batch: int) -> None:
+    """Sandler et al. 2018, table 2."""
+    side, channels = _conv(build, "conv1", batch, 224, 3, 32, 3, 2), 32
+    stages = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))
+    for stage, (expand, out, blocks, first) in enumerate(stages):
+        for block in range(blocks):
+            at, inner = f"stage{stage}.{block}", channels * expand
+            if expand > 1:
+                _conv(build, f"{at}.expand", batch, side, channels, inner, 1, 1)
+            side = _conv(build, f"{at}.depthwise", batch, side, inner, inner, 3, 1 if block else first, inner)
+            _conv(build, f"{at}.project", batch, side, inner, out, 1, 1)
+            if block:
+                size = batch * out * side * side
+                build.vector(f"{at}.add", "Add", size, 1, inputs=2 * size)
+            channels = out
+    side = _conv(build, "conv2", batch, side, channels, 1280, 1, 1)
+    build.vector("avgpool", "GlobalAveragePool", batch * 1280, 49, inputs=batch * 1280 * 49)
+    build.product("fc", batch, 1000, 1280)
+
+
+_IMAGE_NETWORKS: dict[str, Callable[[_Builder, int], None]] = {
+    "resnet50": _resnet50,
+    "mobilenet_v2": _mobilenet_v2,
+    "vit_b_16": _vit,
+}

@@ -1,0 +1,74 @@
+"""Networks by shape: multiply-accumulates and weights against published counts."""
+
+from __future__ import annotations
+
+import pytest
+
+from hwsim.errors import DataError, FormatError, ModelError
+from hwsim.perf import estimate, workload
+from hwsim.perf.workloads import NAMES
+from hwsim.target import load_target
+
+
+@pytest.mark.parametrize(
+    ("name", "gmacs", "weights"),
+    [
+        # torchvision's tables (GFLOPS there are multiply-accumulates); weights without bias and normalisation
+        ("resnet50", 4.089, 25_502_912),
+        ("mobilenet_v2", 0.3008, 3_469_760),
+        ("vit_b_16", 17.564, 86_292_480),
+    ],
+)
+def test_image_networks(name: str, gmacs: float, weights: int) -> None:
+    found = workload(name)
+    assert found.macs / 1e9 == pytest.approx(gmacs, rel=0.002)
+    assert found.weight_elements == weights
+    assert workload(name, batch=3).macs == 3 * found.macs
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "embeddings"),
+    [
+        # all parameters, and those of embeddings (looked up, not multiplied), as papers and model cards give them
+        ("llama2-7b", 6.738e9, 32000 * 4096),
+        ("llama3-8b", 8.030e9, 128256 * 4096),
+        ("mixtral-8x7b", 46.70e9, 32000 * 4096),
+        ("gpt2", 124.4e6, 1024 * 768),
+        ("bert_base", 109.5e6, (30522 + 512 + 2) * 768 + 768 * 768),
+    ],
+)
+def test_language_models_multiply_with_all_but_their_embeddings(name: str, parameters: float, embeddings: int) -> None:
+    found = workload(name, new_tokens=64, context=64)
+    assert found.weight_elements == pytest.approx(parameters - embeddings, rel=0.003)
+
+
+def test_decode_and_prefill() -> None:
+    decode = workload("llama2-7b", batch=2, new_tokens=1, context=512, weights="bf16")
+    attention = 2 * 32 * 32 * 2 * 512 * 128
+    assert decode.macs == 2 * decode.weight_elements + attention
+    prefill = workload("llama2-7b", new_tokens=512, context=512, weights="bf16")
+    assert prefill.macs > 500 * decode.macs / 2
+
+
+def test_a_token_of_mixtral_reads_two_experts() -> None:
+    one, many = workload("mixtral-8x7b"), workload("mixtral-8x7b", batch=64)
+    expert = 3 * 4096 * 14336 * 32
+    assert many.weight_elements - one.weight_elements == 6 * expert
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_network_on_the_h100(name: str) -> None:
+    found = estimate(workload(name, weights="fp16"), load_target("nvidia-h100"))
+    assert found.precision == "fp16"
+    assert found.seconds > 0
+
+
+def test_errors() -> None:
+    with pytest.raises(ModelError, match=r"unknown workload 'resnet5' \(did you mean 'resnet50'\?\)"):
+        workload("resnet5")
+    with pytest.raises(FormatError, match="fp17"):
+        workload("resnet50", weights="fp17")
+    with pytest.raises(DataError, match="batch must be at least 1, found 0"):
+        workload("resnet50", batch=0)
+    with pytest.raises(DataError, match="at most context = 4, found 8"):
+        workload("gpt2", new_tokens=8, context=4)
