@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import csv
+from pathlib import Path
+
 import pytest
 
 from hwsim.errors import DataError, FormatError, ModelError
@@ -72,3 +75,18 @@ def test_errors() -> None:
         workload("resnet50", batch=0)
     with pytest.raises(DataError, match="at most context = 4, found 8"):
         workload("gpt2", new_tokens=8, context=4)
+
+
+def test_h100_prefill_against_silicon() -> None:
+    """Large products dominate here; launch-bound networks and quantized decoding are not yet modelled this well."""
+    with (Path(__file__).resolve().parents[1] / "data" / "h100" / "nets.csv").open() as stream:
+        rows = list(csv.DictReader(line for line in stream if not line.startswith("#")))
+    errors = []
+    for row in rows:
+        detail = dict(item.split("=") for item in row["detail"].split(";"))
+        if detail.get("weights") == "bf16" and int(detail["new_tokens"]) > 1:
+            sizes = {key: int(detail[key]) for key in ("batch", "new_tokens", "context")}
+            found = estimate(workload("llama2-7b", weights="bf16", **sizes), load_target("nvidia-h100"))
+            errors += [abs(found.seconds * 1e6 / float(row["us"]) - 1), abs(found.joules * 1e3 / float(row["mJ"]) - 1)]
+    assert len(errors) == 6
+    assert max(errors) < 0.08
