@@ -38,7 +38,7 @@ def target_result(
 
 
 def summarise(target: Target, precision: str | None = None) -> TargetSummary:
-    """What a page says of a chip: formats in words, its declared numbers and sources, the weakest kind behind each claim.
+    """What a page says of a chip: formats in words, declared numbers with sources, the weakest kind behind each claim.
 
     Raises:
         TargetError: no such precision.

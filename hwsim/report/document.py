@@ -20,6 +20,8 @@ SCHEMA = "hwsim.comparison/1"
 MAX_BYTES = 256 * 1024 * 1024
 """Largest file that ``read`` opens."""
 
+_EXACT = 2**53
+
 _SIGNED = {"sqnr_db"}
 """Fields that may be negative or infinite; every other number must be finite and at least 0."""
 
@@ -92,6 +94,9 @@ def _plain(value: Any) -> Any:
         return "inf" if value > 0 else "-inf"
     if value is None or isinstance(value, str):
         return value
+    if isinstance(value, float) and value.is_integer() and abs(value) < _EXACT:
+        # A reader may hand back 1 for 1.0; written alike, a document survives any number of round trips.
+        return int(value)
     # numpy scalars become Python numbers; bool is checked first because it is an int.
     return bool(value) if isinstance(value, bool) else int(value) if hasattr(value, "__index__") else float(value)
 

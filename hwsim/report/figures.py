@@ -42,7 +42,7 @@ def labels_of(results: Sequence[TargetResult]) -> list[str]:
 
 def short_layer(name: str, op: str) -> str:
     """A layer's name without what exporters repeat: ``/layer1/layer1.0/conv1/Conv`` reads ``layer1.0/conv1``."""
-    parts = [part for part in name.split("/") if part]
+    parts = [part for part in name.split("/") if part] or [name]
     if len(parts) > 1 and parts[-1] == op:
         parts.pop()
     kept = [part for part, after in zip(parts, [*parts[1:], ""], strict=True) if not after.startswith(f"{part}.")]
@@ -101,9 +101,9 @@ def accuracy_plane(comparison: Comparison, cost: str) -> Figure:
         parts += [whisker, point(x, y, marker(i), hover)]
         lines.append((x, plane.py(high), x, plane.py(low)))
     labels = [Label(x, y, shorten(names[i])) for i, (x, y) in zip(drawn, where, strict=True)]
-    text, homeless, across = place_labels(labels, [(x, y, 7.0) for x, y in where], HEIGHT, lines=lines)
-    labelled = homeless == 0 and across < 2
-    parts.append(text if labelled else Markup(""))
+    placed = place_labels(labels, [(x, y, 7.0) for x, y in where], HEIGHT, lines=lines)
+    labelled = len(placed) == len(labels) and sum(item.across for item in placed) < 2
+    parts += [item.draw() for item in placed if labelled]
     described = "; ".join(f"{names[i]} {percent(_value(results[i]))} at {si(costs[i], unit)}" for i in drawn)
     title = f"{_metric(comparison)} against {word}"
     svg = picture(f"plane-{cost}", title, f"{title}: {described}.", HEIGHT, Markup("").join(parts), kind="xy")
@@ -133,11 +133,9 @@ def cost_plane(comparison: Comparison) -> Figure:
     for i, (x, y), (energy, latency) in zip(drawn, where, pairs, strict=True):
         parts.append(point(x, y, marker(i), f"{results[i].target.title}: {si(latency, 's')}, {si(energy, 'J')}"))
     labels = [Label(x, y, shorten(names[i])) for i, (x, y) in zip(drawn, where, strict=True)]
-    text, homeless, across = place_labels(
-        labels, [(x, y, 7.0) for x, y in where], HEIGHT, lines=_segments(plane, steps)
-    )
-    labelled = homeless == 0 and across < 2
-    parts.append(text if labelled else Markup(""))
+    placed = place_labels(labels, [(x, y, 7.0) for x, y in where], HEIGHT, lines=_segments(plane, steps))
+    labelled = len(placed) == len(labels) and sum(item.across for item in placed) < 2
+    parts += [item.draw() for item in placed if labelled]
     title = "latency against energy an inference"
     described = "; ".join(
         f"{names[i]} {si(results[i].latency_s, 's')} at {si(results[i].energy_j, 'J')}" for i in drawn
@@ -250,7 +248,7 @@ def roofline(result: TargetResult, index: int, axes: tuple[Axis, Axis]) -> Figur
         parts.append(point(x, y, dot, hover))
         if len(labels) < 4:
             labels.append(Label(x, y, shorten(short_layer(row.name, row.op), 15), radius, "label small"))
-    parts.append(place_labels(labels, dots, ROOF_HEIGHT)[0])
+    parts += [item.draw() for item in place_labels(labels, dots, ROOF_HEIGHT)]
     ceilings = f"peak {si(peak, 'MAC/s')}, memory {si(bandwidth, 'B/s')}"
     title = f"Roofline of {result.target.title}"
     description = f"{ceilings}; {len(rows)} matrix layers as points."

@@ -54,12 +54,14 @@ def si(value: float | None, unit: str, digits: int = 3) -> str:
 
 
 def size(value: float | None) -> str:
-    """Bytes with decimal prefixes.
+    """Bytes with decimal prefixes; whole below 1000.
 
     Example:
         >>> size(12_300).replace(THIN, " "), size(17).replace(THIN, " ")
         ('12.3 kB', '17 B')
     """
+    if value is not None and 0 < value < 1000 and value == round(value):
+        return f"{round(value)}{THIN}B"
     return si(value, "B")
 
 

@@ -165,7 +165,7 @@ def wilson(correct: int, n: int, z: float = Z_95) -> tuple[float, float]:
 
     Example:
         >>> tuple(round(bound, 4) for bound in wilson(1970, 2000))
-        (0.9787, 0.9894)
+        (0.9787, 0.9895)
     """
     share = correct / n
     centre = (share + z * z / (2 * n)) / (1 + z * z / n)

@@ -152,45 +152,56 @@ def shorten(text: str, limit: int = 22) -> str:
     return f"{text[:head]}…{text[len(text) - (limit - 1 - head) :]}"
 
 
+Spot = tuple[float, float, str]
+"""Where a label stands from its point: dx and dy in pixels, text anchor."""
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A label at its spot; ``across`` when a line runs through it."""
+
+    label: Label
+    spot: Spot
+    across: bool
+
+    def box(self, width: float) -> tuple[float, float, float, float]:
+        """Left, top, right, bottom in pixels on a plotting area of ``width``."""
+        return _box(self.label, *self.spot, width)
+
+    def draw(self) -> Markup:
+        """The text."""
+        dx, dy, anchor = self.spot
+        return Markup('<text class="{}" x="{}" dx="{}" y="{}" text-anchor="{}">{}</text>').format(
+            self.label.kind, pct(self.label.x), num(dx), num(self.label.y + dy), anchor, self.label.text
+        )
+
+
 def place_labels(
     labels: Iterable[Label],
     obstacles: Iterable[tuple[float, float, float]],
     height: float,
     *,
     lines: Sequence[tuple[float, float, float, float]] = (),
-) -> tuple[Markup, int, int]:
+) -> list[Placed]:
     """Put each label beside, above or below its point, where it meets nothing at any width in ``WIDTHS``.
 
     Args:
-        labels: the most important first.
+        labels: the most important first; one that finds no place is left out.
         obstacles: (x 0..1, y pixels, radius) of every marker.
         height: of the plotting area.
         lines: upright and level lines (x0, y0, x1, y1; x 0..1, y pixels) to keep off where another place is free.
-
-    Returns:
-        The markup, how many labels found no place, and how many stand across a line.
     """
-    boxes: list[tuple[Label, float, float, str]] = []
+    placed: list[Placed] = []
     dots = list(obstacles)
-    parts, homeless, across = [], 0, 0
     for label in labels:
-        free = [spot for spot in _spots(label) if _fits(label, spot, boxes, dots, height)]
-        if not free:
-            homeless += 1
-            continue
-        clear = next((spot for spot in free if not _struck(label, spot, lines)), None)
-        across += clear is None
-        dx, dy, anchor = clear or free[0]
-        boxes.append((label, dx, dy, anchor))
-        parts.append(
-            Markup('<text class="{}" x="{}" dx="{}" y="{}" text-anchor="{}">{}</text>').format(
-                label.kind, pct(label.x), num(dx), num(label.y + dy), anchor, label.text
-            )
-        )
-    return Markup("").join(parts), homeless, across
+        free = [spot for spot in _spots(label) if _fits(label, spot, placed, dots, height)]
+        if free:
+            clear = next((spot for spot in free if not _struck(label, spot, lines)), None)
+            placed.append(Placed(label, clear or free[0], clear is None))
+    return placed
 
 
-def _spots(label: Label) -> Iterable[tuple[float, float, str]]:
+def _spots(label: Label) -> Iterable[Spot]:
     side = label.radius + 4
     sides = [("start", side), ("end", -side)] if label.x < 0.6 else [("end", -side), ("start", side)]
     for dy in (4.0, -8.0, 16.0):
@@ -207,7 +218,7 @@ def _box(label: Label, dx: float, dy: float, anchor: str, width: float) -> tuple
     return left, label.y + dy - 10, left + length, label.y + dy + 3
 
 
-def _struck(label: Label, spot: tuple[float, float, str], lines: Sequence[tuple[float, float, float, float]]) -> bool:
+def _struck(label: Label, spot: Spot, lines: Sequence[tuple[float, float, float, float]]) -> bool:
     for width in WIDTHS:
         left, top, right, bottom = _box(label, *spot, width)
         for x0, y0, x1, y1 in lines:
@@ -223,8 +234,8 @@ def _struck(label: Label, spot: tuple[float, float, str], lines: Sequence[tuple[
 
 def _fits(
     label: Label,
-    spot: tuple[float, float, str],
-    boxes: Sequence[tuple[Label, float, float, str]],
+    spot: Spot,
+    placed: Sequence[Placed],
     dots: Sequence[tuple[float, float, float]],
     height: float,
 ) -> bool:
@@ -232,8 +243,8 @@ def _fits(
         left, top, right, bottom = _box(label, *spot, width)
         if left < -GUTTER + 8 or right > width + 10 or top < 1 or bottom > height - 1:
             return False
-        for other, dx, dy, anchor in boxes:
-            a, b, c, d = _box(other, dx, dy, anchor, width)
+        for other in placed:
+            a, b, c, d = other.box(width)
             if left < c + 3 and a < right + 3 and top < d and b < bottom:
                 return False
         for x, y, radius in dots:

@@ -32,7 +32,6 @@ def _csv(comparison: Comparison) -> str:
 
 _RENDERERS: dict[str, Callable[[Comparison], str]] = {
     ".html": _html,
-    ".htm": _html,
     ".json": dumps,
     ".csv": _csv,
     ".md": _markdown,
@@ -43,7 +42,7 @@ SUFFIXES = tuple(_RENDERERS)
 
 
 def write_report(comparison: Comparison, path: str | Path) -> Path:
-    """Write ``comparison`` in the form that the suffix names: .html, .json, .csv, .md. An old file stays until the new is whole.
+    """Write ``comparison`` as its suffix says: .html, .json, .csv, .md. An old file stays until the new is whole.
 
     Raises:
         DataError: an unknown suffix, or the file cannot be written.
