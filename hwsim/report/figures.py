@@ -12,7 +12,7 @@ from hwsim.perf.result import LayerEstimate
 from hwsim.report.humanise import percent, short_percent, si, significant
 from hwsim.report.model import Comparison, TargetResult
 from hwsim.report.scale import Axis, log_axis, share_axis, tick_number, tick_si
-from hwsim.report.svg import Label, Plane, marker, num, pct, picture, place_labels, point, shorten
+from hwsim.report.svg import Label, Placed, Plane, marker, num, pct, picture, place_labels, point, shorten
 
 HEIGHT = 250.0
 ROOF_HEIGHT = 220.0
@@ -102,7 +102,7 @@ def accuracy_plane(comparison: Comparison, cost: str) -> Figure:
         lines.append((x, plane.py(high), x, plane.py(low)))
     labels = [Label(x, y, shorten(names[i])) for i, (x, y) in zip(drawn, where, strict=True)]
     placed = place_labels(labels, [(x, y, 7.0) for x, y in where], HEIGHT, lines=lines)
-    labelled = len(placed) == len(labels) and sum(item.across for item in placed) < 2
+    labelled = _legible(placed, len(labels))
     parts += [item.draw() for item in placed if labelled]
     described = "; ".join(f"{names[i]} {percent(_value(results[i]))} at {si(costs[i], unit)}" for i in drawn)
     title = f"{_metric(comparison)} against {word}"
@@ -134,7 +134,7 @@ def cost_plane(comparison: Comparison) -> Figure:
         parts.append(point(x, y, marker(i), f"{results[i].target.title}: {si(latency, 's')}, {si(energy, 'J')}"))
     labels = [Label(x, y, shorten(names[i])) for i, (x, y) in zip(drawn, where, strict=True)]
     placed = place_labels(labels, [(x, y, 7.0) for x, y in where], HEIGHT, lines=_segments(plane, steps))
-    labelled = len(placed) == len(labels) and sum(item.across for item in placed) < 2
+    labelled = _legible(placed, len(labels))
     parts += [item.draw() for item in placed if labelled]
     title = "latency against energy an inference"
     described = "; ".join(
@@ -142,6 +142,11 @@ def cost_plane(comparison: Comparison) -> Figure:
     )
     svg = picture("plane-cost", title, f"{title}: {described}.", HEIGHT, Markup("").join(parts), kind="xy")
     return Figure(svg, _missing(missing, "energy or latency"), labelled)
+
+
+def _legible(placed: Sequence[Placed], wanted: int) -> bool:
+    """Every label has a place; among many marks, few of them across a line."""
+    return len(placed) == wanted and (wanted <= 4 or sum(item.across for item in placed) < 2)
 
 
 def _missing(names: Sequence[str], cost: str) -> str:

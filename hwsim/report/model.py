@@ -191,12 +191,12 @@ class TileRow:
 
 @dataclass(frozen=True, slots=True)
 class HealthRow:
-    """What quantization did to one layer's output, over all inputs.
+    """What low precision did to one layer's result, over all inputs.
 
     Attributes:
         elements: values counted.
-        saturated: results that met the end of the accumulator or of the output format in the chip's arithmetic.
-        clipped: values outside the calibrated range.
+        saturated: sums that left the accumulator's range; a value may have several.
+        clipped: values stored at an end of their format, as far as the calibrated range goes.
         zeros, negative_zeros: codes that mean +0 (or zero), and -0.
         sqnr_db: signal over quantization noise against the float32 network; infinite when equal, None when not
             measured.
@@ -213,7 +213,9 @@ class HealthRow:
     def __post_init__(self) -> None:
         if self.elements < 0:
             raise DataError(f"must not be negative, found {self.elements}", where=f"health of {self.layer}: elements")
-        for name in ("saturated", "clipped", "zeros", "negative_zeros"):
+        if self.saturated < 0:
+            raise DataError(f"must not be negative, found {self.saturated}", where=f"health of {self.layer}: saturated")
+        for name in ("clipped", "zeros", "negative_zeros"):
             count = getattr(self, name)
             if not 0 <= count <= self.elements:
                 raise DataError(
