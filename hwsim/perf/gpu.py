@@ -79,14 +79,20 @@ class GpuModel:
         if not work.weights_static and place.input_resident:
             dram -= weight_bytes(work)
         dram += 0 if place.output_resident else output_bytes(work)
-        dram_s = dram / self.dram_bytes_per_s
+        dram_s, launch_s = dram / self.dram_bytes_per_s, self.spec.launch_s.value
         options = [
             option
             for tile_m, tile_n in self.tiles
             for split in SPLITS
             if (option := self._tiling(work, tile_m, tile_n, split)) is not None
         ]
-        best = min(options, key=lambda option: max(option.seconds, dram_s))  # the largest tile among equals
+        fixed_pj = work.macs * table.pj["mac"] + dram * table.pj["dram_bytes"]
+
+        def seconds(option: Tiling) -> float:
+            powered_s = (fixed_pj + option.shared_bytes * table.pj["shared_bytes"]) / 1e12 / self._head_room_w(table)
+            return max(option.seconds + launch_s, dram_s + launch_s, powered_s)
+
+        best = min(options, key=seconds)  # the largest tile among equals
         counts = ActionCounts(mac=work.macs, shared_bytes=best.shared_bytes, dram_bytes=dram)
         bound = "compute" if best.compute_s >= max(best.shared_s, dram_s) else "memory"
         busy = max(best.seconds, dram_s)
@@ -107,6 +113,10 @@ class GpuModel:
         memory_s = max(dram / self.dram_bytes_per_s, (read + written) / self.spec.shared.bytes_per_s.value)
         bound = "vector" if compute_s >= memory_s else "memory"
         return self._row(work, compute_s, max(compute_s, memory_s), bound, counts, table, self.vector_rate)
+
+    def _head_room_w(self, table: EnergyTable) -> float:
+        """Power that work may take: the limit less what flows anyway."""
+        return self.spec.power_limit_w.value - table.pj["static_s"] / 1e12
 
     def _tiling(self, work: MatrixWork, tile_m: int, tile_n: int, split: int) -> Tiling | None:
         tiles = ceil_div(work.m, tile_m) * ceil_div(work.n, tile_n) * work.groups
@@ -143,8 +153,7 @@ class GpuModel:
         seconds = busy_s + launch_s
         if launch_s > busy_s:
             bound = "launch"
-        head_room_w = self.spec.power_limit_w.value - table.pj["static_s"] / 1e12
-        powered_s = table.dynamic_pj(counts) / 1e12 / head_room_w
+        powered_s = table.dynamic_pj(counts) / 1e12 / self._head_room_w(table)
         if powered_s > seconds:
             seconds, bound = powered_s, "power"
         cycles = ceil(seconds * self.clock_hz)

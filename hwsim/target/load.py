@@ -241,6 +241,12 @@ def _check_machine(document: Document, target: Target) -> None:
                     f"precisions.{name}: {verb} key {key!r} on a {kind} machine",
                     where=document.where(("precisions", name)),
                 )
+    if isinstance(machine, GpuMachine) and machine.power_limit_w.value <= target.energy.static_w.value:
+        raise TargetError(
+            f"machine.power_limit_w: expected more than energy.static_w = {target.energy.static_w.value:g}, "
+            f"found {machine.power_limit_w.value:g}",
+            where=document.where(("machine", "power_limit_w")),
+        )
     if isinstance(machine, SystolicMachine):
         cube = machine.dataflow == "cube"
         for key, wanted in (("rows", not cube), ("cols", not cube), ("pipeline_cycles", cube)):
