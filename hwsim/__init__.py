@@ -19,45 +19,30 @@ from typing import TYPE_CHECKING, Any
 from hwsim.errors import HwsimError
 
 if TYPE_CHECKING:
-    from hwsim.api import (
-        compare,
-        emulate,
-        estimate,
-        load_data,
-        load_model,
-        load_target,
-        quantize,
-        report,
-        verify_rtl,
-        workload,
-    )
+    from hwsim.api import emulate, estimate, quantize, report, workload
+    from hwsim.comparing import compare
+    from hwsim.io import load_data, load_model
     from hwsim.ir.workload import gemm
     from hwsim.numerics import QTensor, decode, encode, formats, mma, pack, quantize_tensor, units, unpack
+    from hwsim.target import load_target
+    from hwsim.verify import verify_rtl
 
 __version__ = "0.1.0"
 
 _HOMES = {
+    **dict.fromkeys(("emulate", "estimate", "quantize", "report", "workload"), "api"),
     **dict.fromkeys(
-        ("QTensor", "decode", "encode", "formats", "mma", "pack", "quantize_tensor", "units", "unpack"),
-        "hwsim.numerics",
+        ("QTensor", "decode", "encode", "formats", "mma", "pack", "quantize_tensor", "units", "unpack"), "numerics"
     ),
-    "gemm": "hwsim.ir.workload",
-    **dict.fromkeys(
-        (
-            "compare",
-            "emulate",
-            "estimate",
-            "load_data",
-            "load_model",
-            "load_target",
-            "quantize",
-            "report",
-            "verify_rtl",
-            "workload",
-        ),
-        "hwsim.api",
-    ),
+    **dict.fromkeys(("load_data", "load_model"), "io"),
+    "compare": "comparing",
+    "gemm": "ir.workload",
+    "load_target": "target",
+    "verify_rtl": "verify",
 }
+
+_ROOMS = ("emulate", "report")
+"""Verbs that have the name of the package that serves them."""
 
 __all__ = [
     "HwsimError",
@@ -86,14 +71,14 @@ __all__ = [
 
 
 class _Room(ModuleType):
-    """A room that has the name of the verb it serves: ``hwsim.emulate`` is the package, and calling it is the verb."""
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return self._verb(*args, **kwargs)
+    """A package named like the verb it serves: ``hwsim.emulate.bind`` is in it, ``hwsim.emulate(...)`` is the verb."""
 
     @property
     def _verb(self) -> Any:
         return getattr(import_module("hwsim.api"), self.__name__.rpartition(".")[2])
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self._verb(*args, **kwargs)
 
     @property
     def __signature__(self) -> Any:
@@ -104,9 +89,8 @@ class _Room(ModuleType):
 
 class _Package(ModuleType):
     def __setattr__(self, name: str, value: Any) -> None:
-        # The import system binds a submodule here when it is first loaded, whoever asks for it; the verb of that name
-        # must go on working then.
-        if isinstance(value, ModuleType) and name in _HOMES:
+        # The import system binds a package here when anyone first loads it; the verb of that name goes on working.
+        if name in _ROOMS and isinstance(value, ModuleType):
             value.__class__ = _Room
         super().__setattr__(name, value)
 
@@ -116,14 +100,13 @@ sys.modules[__name__].__class__ = _Package
 
 def __getattr__(name: str) -> Any:
     """Load a public name when it is first used (PEP 562)."""
-    home = _HOMES.get(name)
-    if home is None:
-        raise AttributeError(f"module 'hwsim' has no attribute {name!r}")
-    if name in ("emulate", "report"):
+    if name in _ROOMS:
         return import_module(f"hwsim.{name}")
-    found = getattr(import_module(home), name)
-    globals()[name] = found
-    return found
+    if name in _HOMES:
+        found = getattr(import_module(f"hwsim.{_HOMES[name]}"), name)
+        globals()[name] = found
+        return found
+    raise AttributeError(f"module 'hwsim' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

@@ -84,7 +84,7 @@ def run(args: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if args is None else args)
     try:
         try:
-            with group.make_context("hwsim", arguments) as ctx:
+            with group.make_context("hwsim", arguments[:], obj=_typed(arguments)) as ctx:
                 group.invoke(ctx)
             return OK
         except click.exceptions.Exit as leave:
@@ -121,6 +121,13 @@ def main() -> None:
     if os.environ.get("_HWSIM_COMPLETE"):
         group.main(prog_name="hwsim")  # the shell asks for completions
     sys.exit(run())
+
+
+def _typed(arguments: Sequence[str]) -> str:
+    """The command as typed; a report says how to make it again."""
+    import shlex
+
+    return shlex.join(["hwsim", *arguments])
 
 
 def _say(line: str, status: int) -> int:

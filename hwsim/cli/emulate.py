@@ -1,0 +1,78 @@
+"""``hwsim emulate``: one network on one or more chips, bit for bit, compared."""
+
+from __future__ import annotations
+
+import click
+
+from hwsim.cli.common import console, json_option, progress, writable_folder
+
+
+@click.command(
+    "emulate",
+    short_help="Networks on chips.",
+    epilog="Example: hwsim emulate net.onnx --target nvidia-h100 --data test.npz --calibration train.npz --out result",
+)
+@click.argument("model")
+@click.option(
+    "--target", "targets", multiple=True, required=True, metavar="T", help="Chip: a name or a .yaml file; repeatable."
+)
+@click.option(
+    "--data", metavar="D", help="Inputs and labels: a .npz file or a zoo name; default: the zoo model's test set."
+)
+@click.option(
+    "--calibration", metavar="D", help="Inputs that ranges are picked on; default: the zoo model's, else --data."
+)
+@click.option("--precision", metavar="P", help="A mode that every target has; default: each target's own default.")
+@click.option(
+    "--calibrator", metavar="C", default="mse", show_default=True, help="How ranges are picked: mse or minmax."
+)
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Run only the first N inputs.")
+@click.option(
+    "--batch", type=click.IntRange(min=1), default=1, show_default=True, help="Inferences at once, for time and energy."
+)
+@click.option("--out", metavar="DIR", help="Write report.html and run.json there.")
+@json_option
+@click.pass_context
+def command(
+    ctx: click.Context,
+    model: str,
+    targets: tuple[str, ...],
+    data: str | None,
+    calibration: str | None,
+    precision: str | None,
+    calibrator: str,
+    limit: int | None,
+    batch: int,
+    out: str | None,
+    as_json: bool,
+) -> None:
+    """Quantize MODEL (.onnx, .qir or a zoo name) for each target, run it bit for bit, estimate time and energy.
+
+    Prints answers, latency, throughput and energy side by side, each with the kind of evidence it rests on.
+    """
+    from hwsim.comparing import compare
+    from hwsim.report import dumps, print_comparison, write_report
+
+    folder = writable_folder(out) if out is not None else None
+    with progress() as show:
+        comparison = compare(
+            model,
+            list(targets),
+            data,
+            calibration=calibration,
+            precision=precision,
+            calibrator=calibrator,
+            limit=limit,
+            batch=batch,
+            progress=show,
+            command=str(ctx.obj),
+        )
+    if folder is not None:
+        write_report(comparison, folder / "run.json")
+        write_report(comparison, folder / "report.html")
+    if as_json:
+        click.echo(dumps(comparison), nl=False)
+    else:
+        print_comparison(comparison, console())
+        if folder is not None:
+            click.echo(str(folder / "report.html"))

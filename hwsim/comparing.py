@@ -1,0 +1,246 @@
+"""One network on several targets: answers, speed and energy side by side, with what it takes to do it again."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwsim.api import CALIBRATION, as_graph, as_target, is_quantized
+from hwsim.emulate import Run, bind, emulate
+from hwsim.errors import DataError
+from hwsim.io import Dataset, load_data
+from hwsim.ir import Graph, dumps
+from hwsim.ir import reference as float_reference
+from hwsim.perf import estimate
+from hwsim.quant import quantize, recipe_for
+from hwsim.report import Accuracy, Comparison, HealthRow, TargetResult, target_result
+
+if TYPE_CHECKING:
+    from hwsim.target import Target
+
+Source = str | os.PathLike[str]
+Progress = Callable[[str, int, int], None]
+CHUNK = 128
+
+
+def compare(
+    model: Graph | Source,
+    targets: Target | Source | Sequence[Target | Source],
+    data: Dataset | Source | None = None,
+    *,
+    calibration: Dataset | Source | None = None,
+    precision: str | None = None,
+    calibrator: str = "mse",
+    limit: int | None = None,
+    batch: int = 1,
+    progress: Progress | None = None,
+    command: str = "",
+) -> Comparison:
+    """Quantize a network for each target, run it bit for bit, estimate time and energy.
+
+    Args:
+        model: a float or quantized graph, a model file, or a zoo name.
+        targets: one or several; names, files or loaded targets.
+        data: inputs with labels: a data set, a .npz file or a zoo name; None is the zoo model's own test set.
+        calibration: inputs that ranges are picked on; None is the zoo model's own calibration set, else the first 256
+            inputs of ``data`` (a note says so). A quantized graph needs none.
+        precision: a mode that every target has; None is each target's default.
+        calibrator: ``mse`` or ``minmax``.
+        limit: use only so many inputs.
+        batch: inferences at once, for time and energy (answers do not depend on it).
+        progress: called with (stage, inputs done, inputs in all).
+        command: what reproduces the run, for the report.
+
+    Returns:
+        A comparison; ``hwsim.report`` writes it. Accuracy is left out where the data have no labels.
+
+    Raises:
+        ModelError, TargetError, DataError, RecipeError, ToolError: something cannot be read, or the parts do not fit.
+    """
+    show = progress or (lambda stage, done, total: None)
+    graph = as_graph(model)
+    chips = _targets(targets)
+    for chip in chips:
+        chip.precision(precision)
+    test = _dataset(graph, data, "data")
+    if limit is not None:
+        test = test.head(limit)
+    ranges, notes = (None, ()) if is_quantized(graph) else _calibration(graph, data, calibration, test)
+    setting = _Setting(graph, test, ranges, precision, calibrator, batch)
+    baseline = _float_classes(setting, show)
+    results = tuple(_on_target(setting, chip, baseline, show) for chip in chips)
+    names = ", ".join(chip.title for chip in chips)
+    return Comparison(
+        model=graph.name,
+        title=f"{_title(graph)} on {names}" if len(chips) == 1 else f"{_title(graph)} on {len(chips)} chips",
+        data=test.name,
+        n=len(test),
+        results=results,
+        created=_now(),
+        command=command,
+        versions=_versions(),
+        hashes=dict(_hashes(model, graph, test, chips)),
+        notes=tuple(note for note in (*_provenance(graph), test.note, *notes) if note),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Setting:
+    """What is the same for every target."""
+
+    graph: Graph
+    test: Dataset
+    ranges: Dataset | None
+    precision: str | None
+    calibrator: str
+    batch: int
+
+
+def _on_target(setting: _Setting, chip: Target, baseline: NDArray[np.intp] | None, show: Progress) -> TargetResult:
+    graph, test = setting.graph, setting.test
+    quantized = graph
+    if setting.ranges is not None:
+        show(f"{chip.name}: quantize", 0, 1)
+        recipe = recipe_for(chip, setting.precision, setting.calibrator)
+        quantized = quantize(graph, recipe, setting.ranges.inputs)
+        show(f"{chip.name}: quantize", 1, 1)
+    workload = bind(quantized, chip, setting.precision, setting.batch).workload
+    costs = estimate(workload, chip, setting.precision)
+    run = emulate(
+        quantized,
+        chip,
+        test.inputs,
+        precision=setting.precision,
+        reference=graph if setting.ranges is not None else None,
+        progress=lambda done, total: show(f"{chip.name}: emulate", done, total),
+    )
+    accuracy = None
+    if test.labels is not None:
+        accuracy = Accuracy.of(_classes(run.output), test.labels, baseline, metric="top-1")
+    return target_result(chip, costs, accuracy=accuracy, trace=run.trace.tiles, health=list(_health(run)))
+
+
+def _health(run: Run) -> Iterator[HealthRow]:
+    """The report's words for the emulator's counts: a sum that left the accumulator has saturated; a code at an end of
+    its format is as far as the calibrated range goes."""
+    for row in run.trace.health:
+        yield HealthRow(
+            layer=row.layer,
+            elements=row.elements,
+            saturated=row.overflowed,
+            clipped=row.saturated,
+            zeros=row.zeros,
+            negative_zeros=row.negative_zeros,
+            sqnr_db=row.sqnr_db,
+        )
+
+
+def _float_classes(setting: _Setting, show: Progress) -> NDArray[np.intp] | None:
+    """Answers of the float network; None where there is none, or nothing to hold them against."""
+    graph, test = setting.graph, setting.test
+    if test.labels is None or setting.ranges is None:
+        return None
+    parts = []
+    for start in range(0, len(test), CHUNK):
+        outputs = float_reference.run(graph, {graph.inputs[0]: test.inputs[start : start + CHUNK]})
+        parts.append(_classes(outputs[graph.outputs[0]]))
+        show("float32 reference", min(start + CHUNK, len(test)), len(test))
+    return np.concatenate(parts)
+
+
+def _classes(outputs: NDArray[Any]) -> NDArray[np.intp]:
+    found: NDArray[np.intp] = np.argmax(outputs.reshape(len(outputs), -1), axis=1)
+    return found
+
+
+def _targets(targets: Target | Source | Sequence[Target | Source]) -> list[Target]:
+    given = targets if isinstance(targets, list | tuple) else [targets]
+    if not given:
+        raise DataError("expected at least one target, found none")
+    return [as_target(target) for target in given]
+
+
+def _dataset(graph: Graph, data: Dataset | Source | None, what: str) -> Dataset:
+    from hwsim import zoo
+
+    if isinstance(data, Dataset):
+        return data
+    if data is not None:
+        return load_data(data)
+    if graph.name not in zoo.names():
+        raise DataError(
+            f"expected {what} for a model that is not of the zoo, found none",
+            where=graph.name,
+            hint="--data FILE.npz with x and y",
+        )
+    return zoo.data(graph.name)
+
+
+def _calibration(
+    graph: Graph, data: Dataset | Source | None, calibration: Dataset | Source | None, test: Dataset
+) -> tuple[Dataset, tuple[str, ...]]:
+    """Calibration inputs, and what a reader must know of them."""
+    from hwsim import zoo
+
+    if calibration is not None:
+        found = _dataset(graph, calibration, "calibration data").head(CALIBRATION)
+        return found, (f"Ranges were picked on {len(found)} inputs of {found.name}.",)
+    if data is None and "calib" in zoo.entry(graph.name).splits:
+        found = zoo.data(graph.name, "calib").head(CALIBRATION)
+        return found, (f"Ranges were picked on {len(found)} training inputs.",)
+    found = test.head(CALIBRATION)
+    return found, (f"Ranges were picked on {len(found)} of the very inputs that accuracy is measured on.",)
+
+
+def _title(graph: Graph) -> str:
+    from hwsim import zoo
+
+    return zoo.entry(graph.name).title if graph.name in zoo.names() else graph.name
+
+
+def _provenance(graph: Graph) -> tuple[str, ...]:
+    from hwsim import zoo
+
+    if graph.name not in zoo.names():
+        return ()
+    entry = zoo.entry(graph.name)
+    return (f"Network: {entry.source}. Licence: {entry.licence}.",)
+
+
+def _now() -> str:
+    """Now in UTC, or the moment that SOURCE_DATE_EPOCH states, so that a build can repeat its bytes."""
+    stated = os.environ.get("SOURCE_DATE_EPOCH", "")
+    moment = int(stated) if stated.isdigit() else time.time()
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(moment))
+
+
+def _versions() -> dict[str, str]:
+    import platform
+    from importlib.metadata import version
+
+    from hwsim import __version__
+
+    found = {"hwsim": __version__, "python": platform.python_version()}
+    return {**found, **{name: version(name) for name in ("numpy", "numba", "onnx")}}
+
+
+def _hashes(model: Graph | Source, graph: Graph, test: Dataset, chips: list[Target]) -> Iterator[tuple[str, str]]:
+    """Of files where there are files, else of contents."""
+    path = None if isinstance(model, Graph) else Path(model)
+    held = path.read_bytes() if path is not None and path.is_file() else dumps(graph).encode()
+    yield f"model {graph.name}", _sha256(held)
+    yield f"data {test.name}, {len(test)} inputs", _sha256(np.ascontiguousarray(test.inputs).tobytes())
+    for chip in chips:
+        yield f"target {chip.name}", _sha256(chip.model_dump_json().encode())
+
+
+def _sha256(held: bytes) -> str:
+    return f"sha256:{hashlib.sha256(held).hexdigest()}"
