@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwsim.emulate.epilogue import Sums, reals, store
-from hwsim.emulate.operands import Operand, block_operand, merge_bounds, plain_operand, weight_operand
+from hwsim.emulate.operands import Operand, block_operand, plain_operand, weight_operand
 from hwsim.emulate.program import MatrixStep, Program
 from hwsim.emulate.stored import Held, Stored
 from hwsim.errors import RecipeError
@@ -196,66 +196,71 @@ class MatrixEngine:
     def _product(
         self, node: Node, a: Operand, b: Operand, bias: NDArray[np.float32] | NDArray[np.int32] | None
     ) -> tuple[Sums, int]:
-        """Sums of one product; integer biases and zero points enter through the accumulator's start."""
+        """Sums of one product, and how many left the accumulator.
+
+        Integer biases and zero points enter through the accumulator's start. Where scales change along K, or from row
+        to row of ``a``, each segment's sums are scaled and added in float32.
+        """
         compute = self.matmul.get(node.name, mma)
         m, n = len(a.codes), len(b.codes)
-        single = len(a.bounds) == 1 and len(b.bounds) == 1
-        if single:
-            start, lost = None, 0
-            if self.unit.accumulator == "int32":
-                start = self._start(a, b, bias)
-                lost = self._overflows(a, b, start)
-            scale = np.broadcast_to(a.scales[0] * b.scales[0], (n,)).astype(np.float32)
+        whole = a.scales.ndim == 1 and len(a.bounds) == len(b.bounds) == 1
+        left = None if bias is None or bias.dtype == np.int32 else np.asarray(bias, np.float32)
+        if whole:
+            start = self._start(a.codes, a.zero_at(0), b.codes, b.zero_at(0), bias)
+            lost = self._overflows(a.codes, b.codes, start)
             acc = compute(a.codes, b.codes, start, self.mode.unit)
-            left = None if bias is None or bias.dtype == np.int32 else np.asarray(bias, np.float32)
-            return Sums(acc, scale, left), lost
+            return Sums(acc, np.broadcast_to(a.scales[0] * b.scales[0], (n,)).astype(np.float32), left), lost
         total = np.zeros((m, n), np.float32)
-        a_of, b_of = _scale_at(a), _scale_at(b)
-        begin = 0
-        for end in merge_bounds(a.bounds, b.bounds):
-            part = slice(begin, end)
-            acc = compute(
-                np.ascontiguousarray(a.codes[:, part]), np.ascontiguousarray(b.codes[:, part]), None, self.mode.unit
-            )
-            scale_a, scale_b = np.atleast_1d(a_of(begin)), np.atleast_1d(b_of(begin))
-            total += acc.astype(np.float32) * (scale_a[:, None] * scale_b[None, :])
+        lost, begin = 0, 0
+        for end in sorted({*a.bounds, *b.bounds}):
+            part_a, part_b = (np.ascontiguousarray(o.codes[:, begin:end]) for o in (a, b))
+            start = self._start(part_a, a.zero_at(begin), part_b, b.zero_at(begin), None)
+            lost += self._overflows(part_a, part_b, start)
+            acc = compute(part_a, part_b, start, self.mode.unit)
+            scale = np.atleast_1d(a.scale_at(begin))[:, None] * np.atleast_1d(b.scale_at(begin))[None, :]
+            total += acc.astype(np.float32) * scale
             begin = end
-        return Sums(total, np.ones(n, np.float32), None if bias is None else np.asarray(bias, np.float32)), 0
+        return Sums(total, np.ones(n, np.float32), left), lost
 
-    def _start(self, a: Operand, b: Operand, bias: NDArray[Any] | None) -> NDArray[np.int32] | None:
+    def _start(
+        self,
+        a: NDArray[Any],
+        zero_a: NDArray[np.int32] | None,
+        b: NDArray[Any],
+        zero_b: NDArray[np.int32] | None,
+        bias: NDArray[Any] | None,
+    ) -> NDArray[np.int32] | None:
         """Accumulator start: bias + K za zb - za sum(b) - zb sum(a), from (qa - za)(qb - zb); wraps as int32 does."""
-        start = np.zeros((1, len(b.codes)), np.int64)
+        start = np.zeros((1, len(b)), np.int64)
         if bias is not None and bias.dtype == np.int32:
             start = start + bias.astype(np.int64)
-        if a.zero_point is not None:
-            start = start - int(a.zero_point) * _row_sums(b.codes, self.unit.b_format)[None, :]
-        if b.zero_point is not None:
-            zero_b = np.broadcast_to(b.zero_point, (len(b.codes),)).astype(np.int64)
-            start = start - _row_sums(a.codes, self.unit.a_format)[:, None] * zero_b[None, :]
-            if a.zero_point is not None:
-                start = start + a.codes.shape[1] * int(a.zero_point) * zero_b[None, :]
+        if zero_a is not None:
+            start = start - int(zero_a) * _row_sums(b, self.unit.b_format)[None, :]
+        if zero_b is not None:
+            wide_b = np.broadcast_to(zero_b, (len(b),)).astype(np.int64)
+            start = start - _row_sums(a, self.unit.a_format)[:, None] * wide_b[None, :]
+            if zero_a is not None:
+                start = start + a.shape[1] * int(zero_a) * wide_b[None, :]
         if not start.any():
             return None
-        return np.ascontiguousarray(np.broadcast_to(start, (len(a.codes), len(b.codes)))).astype(np.int32)
+        return np.ascontiguousarray(np.broadcast_to(start, (len(a), len(b)))).astype(np.int32)
 
-    def _overflows(self, a: Operand, b: Operand, start: NDArray[np.int32] | None) -> int:
-        """How many sums do not fit into int32 (exact sums, not partial ones)."""
+    def _overflows(self, a: NDArray[Any], b: NDArray[Any], start: NDArray[np.int32] | None) -> int:
+        """How many sums do not fit into int32 (exact sums, not partial ones); float accumulators have none."""
+        if self.unit.accumulator != "int32":
+            return 0
         table_a, table_b = int_table(self.unit.a_format), int_table(self.unit.b_format)
-        limit = a.codes.shape[1] * int(np.abs(table_a).max()) * int(np.abs(table_b).max())
+        limit = a.shape[1] * int(np.abs(table_a).max()) * int(np.abs(table_b).max())
         if limit + (0 if start is None else int(np.abs(start.astype(np.int64)).max())) < 1 << 31:
             return 0
-        exact = table_a[a.codes].astype(np.float64) @ table_b[b.codes].astype(np.float64).T
+        exact = table_a[a].astype(np.float64) @ table_b[b].astype(np.float64).T
         exact += 0 if start is None else start
         return int(np.count_nonzero((exact >= 2.0**31) | (exact < -(2.0**31))))
 
 
 def _row_sums(codes: NDArray[Any], fmt: str) -> NDArray[np.int64]:
-    return int_table(fmt)[codes].sum(axis=1, dtype=np.int64)
-
-
-def _scale_at(operand: Operand) -> Callable[[int], NDArray[np.float32]]:
-    ends = np.asarray(operand.bounds)
-    return lambda start: operand.scales[int(np.searchsorted(ends, start, side="right"))]
+    sums: NDArray[np.int64] = int_table(fmt)[codes].sum(axis=1, dtype=np.int64)
+    return sums
 
 
 def _zero_code(held: Stored) -> int:

@@ -7,7 +7,6 @@ one scale each.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -64,26 +63,30 @@ def recode(codes: Codes, fmt: str, wanted: str) -> Codes:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Operand:
-    """One side of a product, [rows, K] (or a batch of them), ready for the unit.
+    """One side of a product, ready for the unit.
 
     Attributes:
-        codes: in the unit's format, K last.
-        zero_point: integer that a code's value is off by, per row (weights) or (); None for none.
+        codes: [rows, K] in the unit's format.
         bounds: segment ends along K; one segment when scales do not change along K.
-        scales: float32 [segments] + rows, or [segments] where a segment has one scale for all rows.
+        scales: float32 [segments], or [segments, rows] where rows have scales of their own.
+        zeros: int32 of the shape of ``scales``: what codes are off by; None for none.
     """
 
     codes: Codes
-    zero_point: NDArray[np.int32] | None
     bounds: tuple[int, ...]
     scales: NDArray[np.float32]
+    zeros: NDArray[np.int32] | None = None
 
-    def segments(self) -> Iterator[tuple[int, int, NDArray[np.float32]]]:
-        """(start, stop, scale) of each segment."""
-        start = 0
-        for stop, scale in zip(self.bounds, self.scales, strict=True):
-            yield start, stop, scale
-            start = stop
+    def _segment(self, start: int) -> int:
+        return int(np.searchsorted(np.asarray(self.bounds), start, side="right"))
+
+    def scale_at(self, start: int) -> NDArray[np.float32]:
+        """Scale () or [rows] of the segment that holds column ``start``."""
+        return np.asarray(self.scales[self._segment(start)])
+
+    def zero_at(self, start: int) -> NDArray[np.int32] | None:
+        """Zero point () or [rows] of the segment that holds column ``start``."""
+        return None if self.zeros is None else np.asarray(self.zeros[self._segment(start)])
 
 
 def weight_operand(weight: QTensor, wanted: str, group: slice) -> Operand:
@@ -93,8 +96,7 @@ def weight_operand(weight: QTensor, wanted: str, group: slice) -> Operand:
         RecipeError: the storage does not fit the unit.
     """
     if wanted in WIDE:
-        real = _k_order(weight.dequantize()[group])
-        return Operand(encode(real, wanted), None, (real.shape[1],), np.ones(1, np.float32))
+        return _widened(_k_order(weight.dequantize()[group]), wanted)
     codes = recode(_k_order(weight.codes[group]), weight.format, wanted)
     k = codes.shape[1]
     zero = weight.zero_point
@@ -102,15 +104,18 @@ def weight_operand(weight: QTensor, wanted: str, group: slice) -> Operand:
         per_row = weight.scale.ndim == 1
         scale = weight.scale[group] if per_row else weight.scale
         zero = zero[group] if zero is not None and per_row else zero
-        return Operand(codes, zero, (k,), scale[None])
-    if zero is not None:
-        raise RecipeError("groups with zero points are not computed on integer units; store them symmetric")
-    channels = weight.codes.shape[1]
-    bounds = _bounds(k, channels, weight.block_size)
+        return Operand(codes, (k,), scale[None], None if zero is None else zero[None])
     scales = np.ascontiguousarray(_k_order(weight.scale[group]).T)
     if weight.tensor_scale is not None:
         scales = scales * weight.tensor_scale
-    return Operand(codes, None, bounds, scales.astype(np.float32))
+    zeros = None if zero is None else np.ascontiguousarray(_k_order(zero[group]).T)
+    return Operand(codes, _bounds(k, weight.codes.shape[1], weight.block_size), scales.astype(np.float32), zeros)
+
+
+def _widened(x: NDArray[np.float32], wanted: str) -> Operand:
+    """Real numbers rounded once to a wide unit format."""
+    codes = encode(x, wanted, rounding="nearest_even", overflow="inf")
+    return Operand(codes, (x.shape[-1],), np.ones(1, np.float32))
 
 
 def _bounds(k: int, channels: int, block: int) -> tuple[int, ...]:
@@ -137,10 +142,9 @@ def plain_operand(codes: Codes, quant: QuantParams, wanted: str) -> Operand:
     if wanted in WIDE:
         zero = 0 if quant.zero_point is None else quant.zero_point
         real = (decode(codes, quant.format) - np.float32(zero)) * np.float32(scale)
-        return Operand(encode(real.astype(np.float32), wanted), None, (codes.shape[-1],), np.ones(1, np.float32))
-    return Operand(
-        recode(codes, quant.format, wanted), quant.zero_point, (codes.shape[-1],), np.asarray(scale, np.float32)[None]
-    )
+        return _widened(real.astype(np.float32), wanted)
+    zeros = None if quant.zero_point is None else np.asarray(quant.zero_point, np.int32)[None]
+    return Operand(recode(codes, quant.format, wanted), (codes.shape[-1],), np.asarray(scale, np.float32)[None], zeros)
 
 
 def block_operand(
@@ -150,11 +154,6 @@ def block_operand(
     if wanted in WIDE:
         widths = np.diff((0, *_bounds(codes.shape[-1], channels, block)))
         real = decode(codes, fmt) * np.repeat(scales, widths, axis=-1)
-        return Operand(encode(real.astype(np.float32), wanted), None, (codes.shape[-1],), np.ones(1, np.float32))
+        return _widened(real.astype(np.float32), wanted)
     bounds = _bounds(codes.shape[-1], channels, block)
-    return Operand(recode(codes, fmt, wanted), None, bounds, np.ascontiguousarray(scales.T))
-
-
-def merge_bounds(a: Sequence[int], b: Sequence[int]) -> tuple[int, ...]:
-    """Segment ends that respect both operands."""
-    return tuple(sorted({*a, *b}))
+    return Operand(recode(codes, fmt, wanted), bounds, np.ascontiguousarray(scales.T))

@@ -59,7 +59,8 @@ def gemm(ins: Inputs, attrs: Attrs) -> Array:
 
 def matmul(ins: Inputs, attrs: Attrs) -> Array:
     """a [..., M, K] @ b [..., K, N]."""
-    return np.matmul(ins[0], ins[1])
+    result: Array = np.matmul(ins[0], ins[1])
+    return result
 
 
 def binary(ufunc: np.ufunc) -> Callable[[Inputs, Attrs], Array]:
@@ -101,7 +102,8 @@ def batchnorm(ins: Inputs, attrs: Attrs) -> Array:
     x, scale, bias, mean, var = ins
     along = (-1,) + (1,) * (x.ndim - 2)
     factor = scale / np.sqrt(var + np.float32(attrs["epsilon"]))
-    return x * factor.reshape(along) + (bias - mean * factor).reshape(along)
+    result: Array = x * factor.reshape(along) + (bias - mean * factor).reshape(along)
+    return result
 
 
 def max_pool(ins: Inputs, attrs: Attrs) -> Array:
@@ -117,7 +119,8 @@ def average_pool(ins: Inputs, attrs: Attrs) -> Array:
     view = windows(x, attrs["kernel_shape"], attrs["strides"], attrs["pads"], (1, 1), np.float32(0))
     total = view.sum(axis=(4, 5), dtype=np.float32)
     if attrs["count_include_pad"] or not any(attrs["pads"]):
-        return total / np.float32(np.prod(attrs["kernel_shape"]))
+        whole: Array = total / np.float32(np.prod(attrs["kernel_shape"]))
+        return whole
     ones = np.ones((1, 1, *x.shape[2:]), dtype=np.float32)
     inside = windows(ones, attrs["kernel_shape"], attrs["strides"], attrs["pads"], (1, 1), np.float32(0))
     result: Array = total / inside.sum(axis=(4, 5), dtype=np.float32)

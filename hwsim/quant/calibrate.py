@@ -106,4 +106,5 @@ def _extremes(rows: Rows) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
 def _error(rows: Rows, found: Range, scheme: Scheme) -> NDArray[Any]:
     stored = quantize_tensor(rows, scheme.format, axis=0, scale=found.scale, zero_point=found.zero_point)
     difference = stored.dequantize() - rows
-    return np.einsum("rs,rs->r", difference, difference, dtype=np.float64)
+    error: NDArray[np.float64] = np.einsum("rs,rs->r", difference, difference, dtype=np.float64)
+    return error

@@ -42,7 +42,7 @@ def quantize(graph: Graph, recipe: Recipe, data: NDArray[Any]) -> Graph:
     graph = fold_batchnorm(graph)
     sources = _operands(graph, recipe)
     samples: dict[str, NDArray[np.float32]] = {}
-    if sources and not isinstance(formats[recipe.activations.format], BlockFormat):
+    if sources and takes_range(recipe.activations.format):
         samples = observe(graph, data, sources, recipe.samples)
     graph = check(_insert(graph, recipe, sources, samples))
     graph = check(_hoist(graph))
@@ -83,8 +83,11 @@ def _insert(graph: Graph, recipe: Recipe, sources: list[str], samples: dict[str,
 
 
 def _activation(scheme: Scheme, sample: NDArray[np.float32] | None, block_axis: int) -> QuantParams:
+    entry = formats[scheme.format]
+    if isinstance(entry, BlockFormat):
+        return QuantParams(format=entry.element, block_format=scheme.format, axis=block_axis)
     if sample is None:
-        return QuantParams(format=_element(scheme.format), block_format=scheme.format, axis=block_axis)
+        return QuantParams(format=scheme.format)
     if scheme.granularity != "per_tensor":
         raise RecipeError(f"activations take per_tensor scales or a block format, found {scheme.granularity}")
     found = calibrator(scheme).fit(sample[None, :], scheme)
@@ -92,10 +95,10 @@ def _activation(scheme: Scheme, sample: NDArray[np.float32] | None, block_axis: 
     return QuantParams(format=scheme.format, scale=found.scale.reshape(()), zero_point=zero)
 
 
-def _element(block_format: str) -> str:
-    entry = formats[block_format]
-    assert isinstance(entry, BlockFormat)
-    return entry.element
+def takes_range(fmt: str) -> bool:
+    """True where a scale is to be chosen; block formats make their own, and floats of 16 bits and more need none."""
+    entry = formats[fmt]
+    return not isinstance(entry, BlockFormat) and (entry.is_integer or entry.bits < 16)
 
 
 def _hoist(graph: Graph) -> Graph:
@@ -151,6 +154,8 @@ def store_weight(weight: NDArray[np.float32], scheme: Scheme) -> QTensor:
     """
     if isinstance(formats[scheme.format], BlockFormat):
         return quantize_tensor(weight, scheme.format, axis=1)
+    if not takes_range(scheme.format):
+        return quantize_tensor(weight, scheme.format, scale=np.ones((), np.float32))
     rule = calibrator(scheme)
     if scheme.granularity == "per_tensor":
         found = rule.fit(weight.reshape(1, -1), scheme)

@@ -14,11 +14,11 @@ from hwsim.numerics import QTensor, quantize_tensor
 from tests.ir.graphs import CONV, small_cnn
 
 
-def with_node(graph: Graph, name: str, **changes: object) -> Graph:
-    return replace(graph, nodes=tuple(replace(n, **changes) if n.name == name else n for n in graph.nodes))
+def with_node(graph: Graph, node: str, /, **changes: object) -> Graph:
+    return replace(graph, nodes=tuple(replace(n, **changes) if n.name == node else n for n in graph.nodes))
 
 
-def with_value(graph: Graph, name: str, **changes: object) -> Graph:
+def with_value(graph: Graph, name: str, /, **changes: object) -> Graph:
     return replace(graph, values={**graph.values, name: replace(graph.values[name], **changes)})
 
 
