@@ -67,7 +67,7 @@ def summarise(target: Target, precision: str | None = None) -> TargetSummary:
         unit=chosen.unit,
         weights=_tensor(chosen.weights),
         activations=_tensor(chosen.activations),
-        evidence={"arithmetic": _arithmetic(chosen), "timing": _weakest(timing), "energy": _weakest(timing + energy)},
+        evidence={"arithmetic": _arithmetic(chosen), "timing": _weakest(timing), "energy": _weakest(energy)},
         numbers=numbers,
     )
 
@@ -81,10 +81,12 @@ def _arithmetic(precision: Precision) -> Evidence:
 
 
 def _weakest(numbers: list[Declared]) -> Evidence:
-    """The weakest kind among numbers, with the sources that it comes from."""
-    kind = max((item.kind for item in numbers), key=KINDS.index)
+    """The weakest kind among numbers, with how many there are of each and the sources that the weakest come from."""
+    kinds = [item.kind for item in numbers]
+    kind = max(kinds, key=KINDS.index)
+    tally = ", ".join(f"{kinds.count(name)} {name}" for name in KINDS if name in kinds)
     sources = dict.fromkeys(item.source for item in numbers if item.kind == kind)
-    return Evidence(kind, "; ".join(sources))
+    return Evidence(kind, f"{len(numbers)} numbers ({tally}); the {kind} ones: {'; '.join(sources)}")
 
 
 def _cite(target: Target, key: str) -> str:

@@ -253,7 +253,9 @@ def roofline(result: TargetResult, index: int, axes: tuple[Axis, Axis]) -> Figur
         parts.append(point(x, y, dot, hover))
         if len(labels) < 4:
             labels.append(Label(x, y, shorten(short_layer(row.name, row.op), 15), radius, "label small"))
-    parts += [item.draw() for item in place_labels(labels, dots, ROOF_HEIGHT)]
+    top = plane.py(peak)
+    flat = [(plane.x.at(peak / bandwidth), top, 1.0, top)] if peak > 0 and bandwidth > 0 else []
+    parts += [item.draw() for item in place_labels(labels, dots, ROOF_HEIGHT, lines=flat)]
     ceilings = f"peak {si(peak, 'MAC/s')}, memory {si(bandwidth, 'B/s')}"
     title = f"Roofline of {result.target.title}"
     description = f"{ceilings}; {len(rows)} matrix layers as points."

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
-from hwsim.perf.result import COMPONENTS, Estimate
-from hwsim.report.humanise import count, per_second, percent, points, short_percent, si, size
-from hwsim.report.model import Comparison, TargetResult
+from hwsim.perf.result import COMPONENTS, Estimate, LayerEstimate
+from hwsim.report.figures import labels_of
+from hwsim.report.humanise import THIN, count, per_second, percent, points, short_percent, si, size
+from hwsim.report.model import SUBJECTS, Comparison, TargetResult
 from hwsim.report.words import verdicts
 
 if TYPE_CHECKING:
@@ -16,89 +19,134 @@ if TYPE_CHECKING:
 _DOTS = {"silicon": "●", "rtl": "◕", "published": "◑", "derived": "◔", "assumed": "○"}
 
 
+@dataclass(frozen=True, slots=True)
+class _Column:
+    """A column of text; the higher ``spare``, the sooner a narrow terminal does without it (0: never)."""
+
+    head: str
+    cells: tuple[Text, ...]
+    left: bool = False
+    spare: int = 0
+
+    @property
+    def width(self) -> int:
+        return max(len(self.head), *(cell.cell_len for cell in self.cells)) if self.cells else len(self.head)
+
+
 def print_comparison(comparison: Comparison, console: Console | None = None) -> None:
     """Print a row a target, the weakest evidence behind each number, and the headline's sentences."""
-    from rich import box
-    from rich.table import Table
     from rich.text import Text
 
-    from hwsim.report.figures import labels_of
-
     console = console or _console()
-    table = Table(title=Text(comparison.title), box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
-    table.add_column("target", overflow="fold")
-    measured = any(result.accuracy for result in comparison.results)
-    heads = [*(("accuracy", "95% interval", "vs fp32") if measured else ()), "latency", "throughput", "energy"]
-    for head in heads:
-        table.add_column(head, justify="right", no_wrap=True)
-    for label, result in zip(labels_of(comparison.results), comparison.results, strict=True):
-        table.add_row(Text(label), *(_accuracy(result) if measured else ()), *_costs(result))
-    console.print(table)
+    results = comparison.results
+    columns = [_Column("target", tuple(Text(label) for label in labels_of(results)), left=True)]
+    if any(result.accuracy for result in results):
+        columns += _accuracy_columns(results)
+    for head, unit, subject in (("latency", "s", "timing"), ("throughput", "/s", "timing"), ("energy", "J", "energy")):
+        columns.append(_Column(head, tuple(_proved(si(r.measure(head), unit), r, subject) for r in results)))
+    _print_table(comparison.title, columns, console)
     for sentence in verdicts(comparison).values():
-        console.print(Text(f"  {sentence}"))
-    used = {
-        proof.kind for r in comparison.results for s in ("arithmetic", "timing", "energy") if (proof := r.evidence(s))
-    }
+        console.print(Text(f"  {_plain(sentence)}"))
+    used = {proof.kind for result in results for subject in SUBJECTS if (proof := result.evidence(subject))}
     if used:
-        console.print(
-            Text("  " + "  ".join(f"{dot} {kind}" for kind, dot in _DOTS.items() if kind in used), style="dim")
-        )
+        legend = "  ".join(f"{dot} {kind}" for kind, dot in _DOTS.items() if kind in used)
+        console.print(Text(f"  {legend}", style="dim"))
 
 
 def print_estimate(estimate: Estimate, console: Console | None = None, *, limit: int | None = None) -> None:
     """Print a row an operation (the ``limit`` longest, in execution order) and the totals of one estimate."""
+    from rich.text import Text
+
+    console = console or _console()
+    order = sorted(range(len(estimate.rows)), key=lambda index: (-estimate.rows[index].seconds, index))
+    rows = [estimate.rows[index] for index in sorted(order[:limit])] if limit is not None else list(estimate.rows)
+    total_pj = sum(row.total_pj for row in estimate.rows)
+    whole_s = estimate.seconds
+
+    def column(head: str, text: Callable[[LayerEstimate], str], *, left: bool = False, spare: int = 0) -> _Column:
+        return _Column(head, tuple(Text(_plain(text(row))) for row in rows), left, spare)
+
+    columns = [
+        column("layer", lambda row: row.name, left=True),
+        column("op", lambda row: row.op, left=True, spare=2),
+        column("MACs", lambda row: count(row.macs) if row.macs else "–", spare=4),
+        column("cycles", lambda row: count(row.cycles), spare=5),
+        column("time", lambda row: si(row.seconds, "s")),
+        column("of time", lambda row: short_percent(row.seconds / whole_s if whole_s > 0 else None), spare=1),
+        column("of peak", lambda row: short_percent(row.utilisation) if row.macs else "–"),
+        column("bound", lambda row: row.bound, left=True, spare=3),
+        column("DRAM", lambda row: size(row.dram_bytes), spare=6),
+        column("energy", lambda row: si(row.total_pj * 1e-12, "J")),
+        column("of energy", lambda row: short_percent(row.total_pj / total_pj if total_pj > 0 else None), spare=7),
+    ]
+    title = f"{estimate.workload} on {estimate.target}, {estimate.precision}, batch {count(estimate.batch)}"
+    _print_table(title, columns, console)
+    if len(rows) < len(estimate.rows):
+        console.print(Text(f"  and {len(estimate.rows) - len(rows)} shorter operations", style="dim"))
+    for name, value, subject in _totals(estimate):
+        line = Text(f"  {name:<11} {_plain(value)}")
+        kind = estimate.evidence.get(subject)
+        if kind:
+            line.append(f"  {_DOTS.get(kind, '')} {kind}", style="dim")
+        console.print(line)
+
+
+def _totals(estimate: Estimate) -> list[tuple[str, str, str]]:
+    """Name, value and subject of evidence of each total."""
+    latency = f"{si(estimate.seconds, 's')} ({count(estimate.cycles)} cycles at {si(estimate.clock_hz, 'Hz')})"
+    energy = f"{si(estimate.joules / estimate.batch, 'J')} an inference"
+    if estimate.batch > 1:
+        energy = f"{si(estimate.joules, 'J')} a batch, {energy}"
+    return [
+        ("latency", latency, "timing"),
+        ("throughput", per_second(estimate.inferences_per_s), "timing"),
+        ("energy", energy, "energy"),
+        ("  of it", _parts(estimate), ""),
+        ("mean power", si(estimate.watts, "W"), "energy"),
+    ]
+
+
+def _print_table(title: str, columns: list[_Column], console: Console) -> None:
+    """Print as many columns as fit; the first keeps at least 12 characters and folds."""
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
-    console = console or _console()
-    title = f"{estimate.workload} on {estimate.target}, {estimate.precision}, batch {count(estimate.batch)}"
-    table = Table(title=Text(title), box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
-    table.add_column("layer", overflow="fold")
-    table.add_column("op", no_wrap=True)
-    for head in ("MACs", "cycles", "time", "of time", "of peak", "bound", "DRAM", "energy", "of energy"):
-        table.add_column(head, justify="left" if head == "bound" else "right", no_wrap=True)
-    total_pj = sum(row.total_pj for row in estimate.rows)
-    order = sorted(range(len(estimate.rows)), key=lambda index: (-estimate.rows[index].seconds, index))
-    shown = sorted(order[:limit]) if limit is not None else range(len(estimate.rows))
-    for index in shown:
-        row = estimate.rows[index]
-        table.add_row(
-            Text(row.name),
-            Text(row.op),
-            count(row.macs) if row.macs else "–",
-            count(row.cycles),
-            si(row.seconds, "s"),
-            short_percent(row.seconds / estimate.seconds if estimate.seconds > 0 else None),
-            short_percent(row.utilisation) if row.macs else "–",
-            Text(row.bound),
-            size(row.dram_bytes),
-            si(row.total_pj * 1e-12, "J"),
-            short_percent(row.total_pj / total_pj if total_pj > 0 else None),
+    kept = list(columns)
+    while sum(column.width + 2 for column in kept) > console.width and any(column.spare for column in kept):
+        kept.remove(max(kept, key=lambda column: column.spare))
+    table = Table(title=Text(_plain(title)), box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False, padding=(0, 1))
+    for index, column in enumerate(kept):
+        justify: Literal["left", "right"] = "left" if column.left else "right"
+        first = index == 0
+        table.add_column(
+            column.head,
+            justify=justify,
+            no_wrap=not first,
+            overflow="fold",
+            min_width=min(12, column.width) if first else None,
         )
+    for cells in zip(*(column.cells for column in kept), strict=True):
+        table.add_row(*cells)
     console.print(table)
-    if limit is not None and limit < len(estimate.rows):
-        console.print(Text(f"  and {len(estimate.rows) - limit} shorter operations", style="dim"))
-    proof = estimate.evidence
-    for name, value, subject in (
-        (
-            "latency",
-            f"{si(estimate.seconds, 's')} ({count(estimate.cycles)} cycles at {si(estimate.clock_hz, 'Hz')})",
-            "timing",
-        ),
-        ("throughput", per_second(estimate.inferences_per_s), "timing"),
-        (
-            "energy",
-            f"{si(estimate.joules, 'J')} a batch, {si(estimate.joules / estimate.batch, 'J')} an inference",
-            "energy",
-        ),
-        ("  of it", _parts(estimate), ""),
-        ("mean power", si(estimate.watts, "W"), "energy"),
-    ):
-        line = Text(f"  {name:<11} {value}")
-        if subject in proof:
-            line.append(f"  {_DOTS.get(proof[subject], '')} {proof[subject]}", style="dim")
-        console.print(line)
+
+
+def _accuracy_columns(results: Sequence[TargetResult]) -> list[_Column]:
+    from rich.text import Text
+
+    shares, spans, changes = [], [], []
+    for result in results:
+        accuracy = result.accuracy
+        shares.append(_proved(percent(accuracy.value), result, "arithmetic") if accuracy else Text("–"))
+        low, high = accuracy.interval if accuracy else (None, None)
+        spans.append(Text(_plain(f"{percent(low)} to {percent(high)}" if accuracy else "–")))
+        change = accuracy.value - accuracy.baseline if accuracy and accuracy.baseline is not None else None
+        changes.append(Text(_plain(points(change))))
+    return [
+        _Column("accuracy", tuple(shares)),
+        _Column("95% interval", tuple(spans), spare=2),
+        _Column("vs fp32", tuple(changes), spare=1),
+    ]
 
 
 def _parts(estimate: Estimate) -> str:
@@ -120,27 +168,15 @@ def _console() -> Console:
     return Console()
 
 
-def _accuracy(result: TargetResult) -> tuple[str | Text, ...]:
-    accuracy = result.accuracy
-    if accuracy is None:
-        return "–", "–", "–"
-    low, high = accuracy.interval
-    change = "–" if accuracy.baseline is None else points(accuracy.value - accuracy.baseline)
-    return _proved(percent(accuracy.value), result, "arithmetic"), f"{percent(low)} – {percent(high)}", change
-
-
-def _costs(result: TargetResult) -> tuple[str | Text, ...]:
-    return (
-        _proved(si(result.latency_s, "s"), result, "timing"),
-        _proved(per_second(result.estimate.inferences_per_s), result, "timing"),
-        _proved(si(result.energy_j, "J"), result, "energy"),
-    )
-
-
 def _proved(value: str, result: TargetResult, subject: str) -> Text:
     from rich.text import Text
 
     proof = result.evidence(subject)
-    text = Text(value)
+    text = Text(_plain(value))
     text.append(f" {_DOTS[proof.kind]}" if proof else "  ", style="dim")
     return text
+
+
+def _plain(text: str) -> str:
+    """Ordinary spaces for narrow ones, which terminals measure differently."""
+    return text.replace(THIN, " ")

@@ -114,3 +114,18 @@ def test_a_failed_rendering_leaves_the_old_file(tmp_path: Path, monkeypatch: pyt
     assert path.read_text() == "old"
     assert os.listdir(tmp_path) == ["report.html"]
     assert render_html(realistic())
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 140])
+def test_narrow_terminals_lose_columns_not_names_or_digits(width: int) -> None:
+    estimate = realistic().results[2].estimate
+    text = printed(width, print_estimate, estimate)
+    assert max(map(len, text.splitlines())) <= width
+    assert "…" not in text
+    assert all(row.name in text for row in estimate.rows)
+    text = printed(width, print_comparison, realistic())
+    assert max(map(len, text.splitlines())) <= width
+    assert "…" not in text
+    for word in ("nvidia-h100", "ascend-910b4", "hwsim-int4-ws16", "2.19 mJ", "5.94 µJ", "98.60 %"):
+        assert word in text
+    assert ("95% interval" in text) == (width >= 100)
