@@ -1,0 +1,197 @@
+"""What a matrix unit is: frozen data from which `mma` follows. The entries are in `unit_catalog`.
+
+A unit answers d = c + a * b^T for operands given as codes. Which kind of unit it is (its class) says how the sum is
+formed; its fields say with which numbers. To add a unit, build one of these and pass it to `mma`, or list it in
+`unit_catalog`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from hwsim.errors import UnitError, unknown
+
+Accumulator = Literal["int32", "fp32", "fp16"]
+Evidence = Literal["silicon", "rtl", "published", "derived", "assumed"]
+ResultRounding = Literal["rz_fp32", "rz_e8m13", "rne_fp16"]
+
+ACCUMULATOR_DTYPES: Mapping[Accumulator, np.dtype[np.generic]] = {
+    "int32": np.dtype(np.int32),
+    "fp32": np.dtype(np.float32),
+    "fp16": np.dtype(np.float16),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class MatrixUnit:
+    """What every unit has.
+
+    Attributes:
+        name: ``<vendor>.<arch>.<instruction>.<types>``.
+        a_format, b_format: names of the element formats whose codes the unit takes.
+        accumulator: type of c and d.
+        evidence: what the arithmetic is held against: ``silicon`` (equal to a recording of the chip), ``rtl`` (equal to
+            our Verilog), ``published`` (a paper or manual), ``derived`` (follows from another entry), ``assumed``.
+        source: the document or recording.
+        note: what the evidence does not cover; empty where nothing is open.
+    """
+
+    name: str
+    a_format: str
+    b_format: str
+    accumulator: Accumulator
+    evidence: Evidence
+    source: str
+    note: str = ""
+
+    @property
+    def accumulator_dtype(self) -> np.dtype[np.generic]:
+        """numpy type of c and d: int32, float32 or float16."""
+        return ACCUMULATOR_DTYPES[self.accumulator]
+
+
+@dataclass(frozen=True, kw_only=True)
+class IntegerUnit(MatrixUnit):
+    """Exact products of integers, added to an INT32 accumulator: c first, then k = 0, 1, ...
+
+    Attributes:
+        overflow: ``wrap`` (modulo 2**32) or ``saturate`` (held within -2**31 .. 2**31 - 1 after each step).
+        products: products that are added exactly before the accumulator is looked at (1: after every product). Only a
+            saturating unit can show it.
+    """
+
+    overflow: Literal["wrap", "saturate"] = "wrap"
+    products: int = 1
+
+    def __post_init__(self) -> None:
+        _require(self, self.accumulator == "int32", "accumulator", "int32", self.accumulator)
+        _require(self, self.overflow in ("wrap", "saturate"), "overflow", "wrap or saturate", self.overflow)
+        _require(self, self.products >= 1, "products", "1 or more", self.products)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FusedUnit(MatrixUnit):
+    """NVIDIA's truncated fused dot product (MMA-Sim, arXiv 2511.10909).
+
+    Products are exact and not renormalised; with c they are aligned to the largest exponent among them (zero terms
+    count as ``floor_exponent``), cut toward zero at ``fraction_bits`` below it, added exactly, and rounded once.
+
+    Attributes:
+        products: products summed at once (L), a multiple of 4.
+        fraction_bits: bits kept below the largest exponent (F).
+        floor_exponent: least value of the largest exponent (e0).
+        rounding: ``rz_fp32`` (toward zero), ``rz_e8m13`` (toward zero at 13 mantissa bits, in an FP32 container) or
+            ``rne_fp16`` (nearest even). NaN comes out as 0x7FFFFFFF (FP16: 0x7FFF), a zero as +0.
+        instruction_products: products of one instruction; more than ``products`` are chained. K is padded with zeros
+            to a multiple of it.
+        operands_become: format that both operands are converted to, exactly, before they are multiplied (a subnormal
+            may become normal by it); None: none.
+        pairs_first: K indices with k % 4 < 2 of an instruction are summed before the others.
+        addend_apart: an instruction starts from zero, and c is added to its result in FP32, nearest even.
+    """
+
+    products: int
+    fraction_bits: int
+    floor_exponent: int
+    rounding: ResultRounding = "rz_fp32"
+    instruction_products: int = 0
+    operands_become: str | None = None
+    pairs_first: bool = False
+    addend_apart: bool = False
+
+    def __post_init__(self) -> None:
+        if self.instruction_products == 0:
+            object.__setattr__(self, "instruction_products", self.products)
+        _require(self, self.accumulator in ("fp32", "fp16"), "accumulator", "fp32 or fp16", self.accumulator)
+        _require(self, self.products >= 4 and self.products % 4 == 0, "products", "a multiple of 4", self.products)
+        whole = self.instruction_products % self.products == 0
+        _require(self, whole, "instruction_products", f"a multiple of {self.products}", self.instruction_products)
+        _require(self, 1 <= self.fraction_bits <= 35, "fraction_bits", "1..35", self.fraction_bits)
+        _require(
+            self,
+            (self.accumulator == "fp16") == (self.rounding == "rne_fp16"),
+            "rounding",
+            "that of the accumulator",
+            self.rounding,
+        )
+        _require(
+            self, not (self.addend_apart and self.accumulator == "fp16"), "addend_apart", "an fp32 accumulator", "fp16"
+        )
+
+    @property
+    def operand_order(self) -> tuple[int, ...]:
+        """K indices of one instruction in the order in which they are summed."""
+        indices = range(self.instruction_products)
+        return tuple(sorted(indices, key=lambda k: k % 4 >= 2)) if self.pairs_first else tuple(indices)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScaledFusedUnit(FusedUnit):
+    """A truncated fused dot product whose operands carry block scales.
+
+    Attributes:
+        scale_format: format of the scale codes.
+        block_size: consecutive elements along K that share a scale.
+        group: 1: each product takes part alone, at its own exponent plus both scales'. More: that many products are
+            summed exactly, multiplied by the scales' significands, and aligned by the scales' exponents alone.
+    """
+
+    scale_format: str
+    block_size: int
+    group: int = 1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _require(self, not self.pairs_first, "pairs_first", "False", self.pairs_first)
+        _require(self, self.products % self.group == 0, "group", f"a divisor of {self.products}", self.group)
+        _require(self, self.block_size % self.group == 0, "block_size", f"a multiple of {self.group}", self.block_size)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FmaChainUnit(MatrixUnit):
+    """One FP32 fused multiply-add for each k in turn, nearest even, onto c."""
+
+    def __post_init__(self) -> None:
+        _require(self, self.accumulator == "fp32", "accumulator", "fp32", self.accumulator)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExactUnit(MatrixUnit):
+    """The exact sum of c and all products along K, rounded once to FP32, nearest even (a Kulisch accumulator)."""
+
+    def __post_init__(self) -> None:
+        _require(self, self.accumulator == "fp32", "accumulator", "fp32", self.accumulator)
+
+
+def _require(unit: MatrixUnit, holds: bool, field: str, expected: str, found: object) -> None:
+    if not holds:
+        raise UnitError(f"{field}: expected {expected}, found {found!r}", where=f"unit {unit.name!r}")
+
+
+class UnitCatalog(Mapping[str, MatrixUnit]):
+    """Matrix units by name; an unknown name is a `UnitError` that names the nearest."""
+
+    def __init__(self, entries: Iterable[MatrixUnit]) -> None:
+        self._entries: dict[str, MatrixUnit] = {}
+        for unit in entries:
+            if unit.name in self._entries:
+                raise UnitError("listed twice in the catalog", where=f"unit {unit.name!r}")
+            self._entries[unit.name] = unit
+
+    def __getitem__(self, name: str) -> MatrixUnit:
+        if not isinstance(name, str) or name not in self._entries:
+            raise unknown(UnitError, "matrix unit", name, self._entries)
+        return self._entries[name]
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and name in self._entries
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._entries)
+
+    def __len__(self) -> int:
+        return len(self._entries)

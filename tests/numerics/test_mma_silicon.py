@@ -1,0 +1,78 @@
+"""The Hopper units against what an H100 answered, bit for bit.
+
+The repository holds a sample (tests/data/README.md). Whole recordings, ``hopper_mma_*.npz``, are run as well where
+HWSIM_SILICON_DIR names their directory.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hwsim.numerics.matrix import mma
+from hwsim.numerics.unit_catalog import units
+
+SAMPLE = Path(__file__).parents[1] / "data" / "hopper_mma_sample.npz"
+WHOLE = sorted(Path(os.environ.get("HWSIM_SILICON_DIR", "/nonexistent")).glob("hopper_mma_*.npz"))
+
+ANSWERS = {  # unit: (operands, recorded answers)
+    **{
+        f"nvidia.hopper.{i}.{t}": (t, f"{i}_{t}")
+        for i in ("mma", "wgmma")
+        for t in ("f16", "bf16", "tf32", "e4m3", "e5m2")
+    },
+    **{f"nvidia.hopper.{i}.e4m3_e5m2": ("e4m3e5m2", f"{i}_e4m3e5m2") for i in ("mma", "wgmma")},
+    **{f"nvidia.hopper.{i}.{t}": (t, f"{i}_{t}") for i in ("mma", "wgmma") for t in ("s8", "u8")},
+    **{f"nvidia.hopper.{i}.s8_sat": ("s8", f"{i}_s8sat") for i in ("mma", "wgmma")},
+    **{f"nvidia.hopper.mma.{t}": (t, f"mma_{t}") for t in ("s4", "u4")},
+    "nvidia.hopper.mma.s4_sat": ("s4", "mma_s4sat"),
+    "nvidia.hopper.mma.f16_f16acc": ("f16", "mma_f16f16"),
+}
+
+
+@lru_cache(maxsize=1)
+def recording(path: Path) -> Mapping[str, np.ndarray]:
+    with np.load(path) as file:
+        return {key: file[key] for key in file.files}
+
+
+def operand(raw: np.ndarray, types: str) -> np.ndarray:
+    """Codes from the 32 bytes of a row."""
+    if types in ("f16", "bf16"):
+        return raw.view("<u2")
+    if types == "tf32":
+        return raw.view("<u4") >> 13
+    if types in ("s4", "u4"):
+        return np.stack([raw & 15, raw >> 4], axis=-1).reshape(*raw.shape[:-1], -1)
+    return raw
+
+
+@pytest.mark.parametrize("path", [SAMPLE, *WHOLE], ids=lambda path: path.stem)
+@pytest.mark.parametrize("name", ANSWERS)
+def test_every_case_equals_the_chip(name: str, path: Path) -> None:
+    data, (types, answers) = recording(path), ANSWERS[name]
+    unit = units[name]
+    c = data["f16f16_C" if unit.accumulator == "fp16" else f"{types}_C"]
+    c = c.astype(np.uint16).view(np.float16) if unit.accumulator == "fp16" else c.view(unit.accumulator_dtype)
+    d = mma(operand(data[f"{types}_A"], types), operand(data[f"{types}_B"], types), c, unit)
+    got = d.view(np.uint16 if unit.accumulator == "fp16" else np.uint32).astype(np.uint32)
+    want = data[f"{answers}_D"].astype(np.uint32)
+    if unit.accumulator == "fp16":
+        want &= 0xFFFF  # the upper half of the recorded word is not part of the answer
+    wrong = got != want
+    assert not wrong.any(), f"{wrong.sum()} of {wrong.size}, first at {tuple(np.argwhere(wrong)[0])}"
+
+
+def test_the_sample_covers_every_distribution() -> None:
+    data = recording(SAMPLE)
+    for types in ("f16", "bf16", "tf32", "e4m3", "e5m2", "e4m3e5m2"):
+        assert set(data["dists"][data[f"{types}_dist"]]) == set(data["dists"]), types
+
+
+def test_every_unit_labelled_silicon_is_in_the_recording() -> None:
+    assert {name for name, unit in units.items() if unit.evidence == "silicon"} == set(ANSWERS)
