@@ -35,6 +35,7 @@ class _Column:
 
 def print_comparison(comparison: Comparison, console: Console | None = None) -> None:
     """Print a row a target, the weakest evidence behind each number, and the headline's sentences."""
+    from rich.padding import Padding
     from rich.text import Text
 
     console = console or _console()
@@ -46,7 +47,7 @@ def print_comparison(comparison: Comparison, console: Console | None = None) -> 
         columns.append(_Column(head, tuple(_proved(si(r.measure(head), unit), r, subject) for r in results)))
     _print_table(comparison.title, columns, console)
     for sentence in verdicts(comparison).values():
-        console.print(Text(f"  {_plain(sentence)}"))
+        console.print(Padding(Text(_plain(sentence)), (0, 0, 0, 2)))
     used = {proof.kind for result in results for subject in SUBJECTS if (proof := result.evidence(subject))}
     if used:
         legend = "  ".join(f"{dot} {kind}" for kind, dot in _DOTS.items() if kind in used)
@@ -113,19 +114,13 @@ def _print_table(title: str, columns: list[_Column], console: Console) -> None:
     from rich.text import Text
 
     kept = list(columns)
-    while sum(column.width + 2 for column in kept) > console.width and any(column.spare for column in kept):
+    while sum(column.width + 3 for column in kept) > console.width and any(column.spare for column in kept):
         kept.remove(max(kept, key=lambda column: column.spare))
     table = Table(title=Text(_plain(title)), box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False, padding=(0, 1))
     for index, column in enumerate(kept):
         justify: Literal["left", "right"] = "left" if column.left else "right"
-        first = index == 0
-        table.add_column(
-            column.head,
-            justify=justify,
-            no_wrap=not first,
-            overflow="fold",
-            min_width=min(12, column.width) if first else None,
-        )
+        least = min(12, column.width) if index == 0 else None
+        table.add_column(column.head, justify=justify, no_wrap=index > 0, overflow="fold", min_width=least)
     for cells in zip(*(column.cells for column in kept), strict=True):
         table.add_row(*cells)
     console.print(table)
