@@ -64,6 +64,7 @@ def read(path: Path) -> ModelProto:
         model = onnx.load_model_from_string(data)
     except (DecodeError, ValueError, TypeError, RecursionError) as err:
         raise ModelError(f"not an ONNX file, or a truncated one: {one_line(err)}", where=where) from None
+    _check_text(model, where)
     _read_external(model, path, size)
     return model
 
@@ -144,6 +145,20 @@ def attributes(node: NodeProto, where: str) -> dict[str, Any]:
             value = value.decode("utf-8", "replace")
         out[attr.name] = tuple(value) if isinstance(value, (list, tuple)) else value
     return out
+
+
+def _check_text(model: ModelProto, where: str) -> None:
+    """Protobuf hands text that is not UTF-8 out as bytes; refuse it once, here."""
+    graph = model.graph
+    words: list[object] = [graph.name, *(o.domain for o in model.opset_import)]
+    for node in graph.node:
+        words += [node.name, node.op_type, node.domain, *node.input, *node.output, *(a.name for a in node.attribute)]
+    for info in (*graph.input, *graph.output, *graph.value_info):
+        words += [info.name, *(d.dim_param for d in info.type.tensor_type.shape.dim)]
+    for tensor in tensors(model):
+        words += [tensor.name, *(word for entry in tensor.external_data for word in (entry.key, entry.value))]
+    if not all(isinstance(word, str) for word in words):
+        raise ModelError("not an ONNX file, or a damaged one: it holds names that are not UTF-8", where=where)
 
 
 def _check_size(tensor: TensorProto, where: str) -> None:

@@ -171,9 +171,7 @@ def reduce_mean(op: Op) -> str:
 
 
 def gemm(op: Op) -> str:
-    """Gemm: transB and alpha go into the weight, beta into the bias."""
-    if op.attrs.get("transA", 0):
-        raise op.error("transA=1 would make the batch the inner dimension; it is not supported")
+    """Gemm: transB and alpha go into the weight, beta into the bias. (With transA no shape fits.)"""
     alpha, beta = (float(op.attrs.get(k, 1.0)) for k in ("alpha", "beta"))
     w = op.floats(1, "weight")
     weight = w if op.attrs.get("transB", 0) else w.T
@@ -225,6 +223,15 @@ def binary(op: Op) -> str:
             return op.out
         names.append(op.constant(index, "operand"))
     return op.emit(op.op, names)
+
+
+def total(op: Op) -> str:
+    """Sum of any number of inputs, as additions from the left; run-time values first."""
+    order = sorted(range(len(op.inputs)), key=lambda i: not op.is_live(i))
+    names = [op.live(i).name if op.is_live(i) else op.constant(i, "addend") for i in order]
+    for at, name in enumerate(names[1:], start=2):
+        names[0] = op.emit("Add", [names[0], name], tag="" if at == len(names) else f"part{at - 1}")
+    return names[0]
 
 
 def _fuse_bias(op: Op, live: int, known: int) -> bool:
@@ -381,6 +388,7 @@ HANDLERS: Mapping[str, Handler] = {
     "Softmax": softmax,
     "Squeeze": reshape,
     "Sub": binary,
+    "Sum": total,
     "Transpose": transpose,
     "Unsqueeze": reshape,
 }

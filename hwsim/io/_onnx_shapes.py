@@ -27,6 +27,15 @@ CEIL_MODE_OPSET = 22
 """Since then onnx infers that ``ceil_mode`` drops a window that starts in the padding, as every runtime always did."""
 MAX_FOLDED = 1 << 28
 """Most elements that a constant computed at import may have."""
+_INFERENCE_ERRORS = (
+    onnx.checker.ValidationError,
+    onnx.shape_inference.InferenceError,
+    onnx.defs.SchemaError,
+    ValueError,
+    TypeError,
+    RuntimeError,
+    KeyError,
+)
 FOLDED = (
     "Add",
     "Cast",
@@ -107,8 +116,8 @@ def infer(node: NodeProto, inputs: Sequence[Held], trial: int, opset: int, where
         schema = onnx.defs.get_schema(node.op_type, opset, "")
         opsets = [helper.make_opsetid("", opset)]
         found = onnx.shape_inference.infer_node_outputs(schema, node, types, data, opset_imports=opsets)
-    except (onnx.shape_inference.InferenceError, onnx.defs.SchemaError, ValueError, RuntimeError, KeyError) as err:
-        raise ModelError(f"shapes do not fit: {one_line(err)}", where=where) from None
+    except _INFERENCE_ERRORS as err:
+        raise ModelError(f"shapes do not fit at batch {TRIALS[trial]}: {one_line(err)}", where=where) from None
     tensor = found[node.output[0]].tensor_type if node.output[0] in found else None
     if tensor is None or not tensor.HasField("shape"):
         raise ModelError("onnx cannot infer the shape of its output", where=where)
@@ -138,8 +147,14 @@ def fold(node: NodeProto, inputs: Sequence[Held], opset: int, where: str) -> Kno
     """
     from onnx.reference import ReferenceEvaluator
 
-    plain = NodeProto()
-    plain.CopyFrom(node)
+    names = sorted({i for i in node.input if i})
+    inner = helper.make_graph(
+        [node],
+        "fold",
+        [helper.make_tensor_value_info(i, TensorProto.UNDEFINED, None) for i in names],
+        [helper.make_tensor_value_info(node.output[0], TensorProto.UNDEFINED, None)],
+    )
+    model = helper.make_model(inner, opset_imports=[helper.make_opsetid("", opset)])
     results: list[NDArray[Any]] = []
     fixed = all(h is None or (isinstance(h, Known) and h.fixed is not None) for h in inputs)
     for trial in range(1 if fixed else len(TRIALS)):
@@ -153,8 +168,7 @@ def fold(node: NodeProto, inputs: Sequence[Held], opset: int, where: str) -> Kno
         try:
             with np.errstate(all="ignore"), warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                judge = ReferenceEvaluator(plain, opsets={"": opset})
-                value = np.asarray(next(iter(judge.run(None, feeds))))
+                value = np.asarray(next(iter(ReferenceEvaluator(model).run(None, feeds))))
         except Exception as err:
             raise ModelError(f"cannot be computed at import: {one_line(err)}", where=where) from None
         results.append(real(value, f"constant {node.output[0]!r}", where))

@@ -32,6 +32,8 @@ CASES: dict[str, ModelProto] = {
     "Sub": one("Sub", IMAGE, f32(11)),
     "Mul": one("Mul", IMAGE, f32(1, 4, 9, 1)),
     "Div": one("Div", IMAGE, f32()),
+    "Sum": one("Sum", IMAGE, f32(4, 1, 1), f32(11), f32()),
+    "Sum of one": build([helper.make_node("Sum", ["x"], ["a"]), helper.make_node("Relu", ["a"], ["y"])], IMAGE),
     "Relu": one("Relu", IMAGE),
     "Sigmoid": one("Sigmoid", IMAGE),
     "Clip attributes": one("Clip", IMAGE, opset=7, min=-0.5, max=0.25),
@@ -106,7 +108,7 @@ def test_two_run_time_operands() -> None:
             node("Add", "z d", "y"),
         ],
         (),
-        {"k": np.float32(2)},
+        {"k": np.array(2, np.float32)},
         inputs={"a": ("N", 3, 4), "b": ("N", 4, 6), "c": ("N", 6, 5)},
     )
     graph = agree(model)
@@ -130,6 +132,15 @@ def test_removed_and_folded_operators_leave_nothing() -> None:
     graph = agree(model)
     assert [(n.op, n.output) for n in graph.nodes] == [("Gemm", "y")]
     assert graph.outputs == ("y",)
+
+
+@pytest.mark.parametrize("opset", [7, 11, 13, 18])
+def test_constants_computed_from_constants(opset: int) -> None:
+    axes = {"axes": [1, 2]} if opset < 13 else {}
+    unsqueeze = helper.make_node("Unsqueeze", ["w", "at"] if opset >= 13 else ["w"], ["w2"], **axes)
+    nodes = [unsqueeze, node("Sub", "w2 one", "w3"), node("Mul", "x w3", "y")]
+    graph = agree(build(nodes, IMAGE, {"w": f32(4), "at": np.array([1, 2], I64), "one": f32(1)}, opset=opset))
+    assert [n.op for n in graph.nodes] == ["Mul"]
 
 
 def test_shape_arithmetic_that_exporters_leave_is_folded() -> None:
@@ -178,10 +189,10 @@ def test_a_constant_added_after_matmul_becomes_its_bias_only_where_it_is_one() -
     assert [n.op for n in agree(shared).nodes] == ["Gemm", "Add", "Relu"]
 
 
-@pytest.mark.parametrize("kind", [np.float16, np.float64])
-def test_other_floats_become_float32(kind: type) -> None:
-    elem = {np.float16: TensorProto.FLOAT16, np.float64: TensorProto.DOUBLE}[kind]
-    w = f32(7, 5).astype(kind)
+@pytest.mark.parametrize("kind", ["float16", "float64"])
+def test_other_floats_become_float32(kind: str) -> None:
+    w: np.ndarray[Any, Any] = f32(7, 5).astype(kind)
+    elem = helper.np_dtype_to_tensor_dtype(w.dtype)
     model = build([node("Gemm", "x w", "y", transB=1)], ("N", 5), {"w": w}, elem_type=elem)
     graph = from_model(model, name="g")
     np.testing.assert_array_equal(graph.float_constant("w"), w.astype(np.float32))
@@ -242,8 +253,8 @@ def test_any_pooling_equals_onnxruntime(
     try:
         graph = from_model(model, name="g")
     except ModelError as err:  # padding grown by rounding up may not reach the kernel's size
-        assert ceil
-        assert "smaller than the kernel" in str(err)
+        if not ceil or "smaller than the kernel" not in str(err):
+            raise
         return
     assert graph.nodes
     agree(model)
