@@ -262,8 +262,9 @@ def _table_code(y, random, s, values, codes, thresholds):  # type: ignore[no-unt
             elif s.rounding == DOWN:
                 outward = sign != 0
             else:
-                outward = np.int64((magnitude - low) / (high - low) * 4294967296.0) + random >= 1 << 32
-            if outward:
+                away = magnitude - low if magnitude > 0 else high - magnitude  # away from zero, as everywhere
+                outward = (np.int64(away / (high - low) * 4294967296.0) + random >= 1 << 32) == (magnitude > 0)
+            if outward:  # to the higher entry
                 index += 1
     code = codes[index]
     if sign != 0:

@@ -49,7 +49,7 @@ def _no_nan(positive_max: int, sign: int) -> dict[str, Profile]:
             Profile(
                 "nvidia", "cuda_fp4/6.hpp and cvt.rn.satfinite: any NaN becomes +max", nan=(positive_max, positive_max)
             ),
-            Profile("ml_dtypes", "NaN becomes a zero of its sign", nan=(0, sign)),
+            Profile("ml_dtypes", "NaN becomes a zero of the opposite sign", nan=(sign, 0)),
             Profile("gfloat", "NaN and overflow are refused", overflow="error"),
             Profile("compressed_tensors", "-0 becomes +0, negative underflow -0", negative_zero_input="positive_zero"),
             Profile("quark", "negative underflow gives +0, -0 stays", negative_underflow="positive_zero"),
@@ -345,6 +345,13 @@ _FLOATS = (
                     "overflow becomes infinity; NaN keeps sign and top payload bits",
                     overflow="inf",
                     nan="payload",
+                ),
+                Profile(
+                    "nvidia",
+                    "cvt.rna.tf32 on an H100: ties go away, NaN is cut to its top bits",
+                    "nearest_away",
+                    "inf",
+                    nan="truncate",
                 ),
             )
         ),

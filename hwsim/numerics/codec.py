@@ -270,7 +270,22 @@ def encode(
         return out.reshape(array.shape)
     one = np.ones(1, flat.dtype)
     general(flat, one, None, random, out, runs(flat.shape, None, None), chosen)
+    if chosen.options.profile.nan == "truncate" and isinstance(entry.layout, FloatLayout):
+        _truncate_nan(flat, out, entry.layout)
     return out.reshape(array.shape)
+
+
+def _truncate_nan(flat: NDArray[Any], out: Codes, layout: FloatLayout) -> None:
+    """Replace the codes of NaN by the top bits of the input, signalling ones too (arithmetic would make them quiet)."""
+    where = np.flatnonzero(np.isnan(flat))
+    if where.size == 0:
+        return
+    kept = 23 if flat.dtype == np.float32 else 52
+    bits = flat.view(np.uint32 if kept == 23 else np.uint64)[where].astype(np.uint64)
+    payload = (bits & np.uint64((1 << kept) - 1)) >> np.uint64(kept - layout.mantissa_bits)
+    payload[payload == 0] = 1 << (layout.mantissa_bits - 1)
+    sign = np.signbit(flat[where]).astype(np.uint64) << np.uint64(layout.magnitude_bits)
+    out[where] = (sign | np.uint64(layout.infinity_code) | payload).astype(out.dtype)
 
 
 def _fast_plain(flat: NDArray[Any], out: Codes, chosen: Plan) -> int:

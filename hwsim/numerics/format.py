@@ -44,8 +44,8 @@ class Profile:
         note: one line on who behaves so.
         rounding: the rounding used where the caller names none.
         overflow: the overflow rule used where the caller names none.
-        nan: codes for a NaN input with sign bit 0 and 1, or ``"payload"`` (sign and top payload bits kept, made quiet)
-            or ``"error"`` (a `FormatError`).
+        nan: codes for a NaN input with sign bit 0 and 1, ``"payload"`` (sign and top payload bits kept, made
+            quiet), ``"truncate"`` (the same, not made quiet unless nothing is left) or ``"error"`` (a `FormatError`).
         negative_zero: policy used where the caller names none; None is the format's own.
         negative_zero_input: what an input of -0 becomes, where the policy is ``keep``.
         negative_underflow: what a negative non-zero input that rounds to zero becomes, where the policy is ``keep``.
@@ -58,7 +58,7 @@ class Profile:
     note: str
     rounding: Rounding = "nearest_even"
     overflow: Overflow = "saturate"
-    nan: tuple[int, int] | Literal["payload", "error"] = "error"
+    nan: tuple[int, int] | Literal["payload", "truncate", "error"] = "error"
     negative_zero: NegativeZero | None = None
     negative_zero_input: Literal["negative_zero", "positive_zero"] = "negative_zero"
     negative_underflow: Literal["negative_zero", "positive_zero"] = "negative_zero"

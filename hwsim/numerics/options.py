@@ -42,8 +42,9 @@ class Options:
         nan = self.profile.nan
         if nan == "error":
             return _REFUSED, _REFUSED
-        if nan == "payload":
+        if nan in ("payload", "truncate"):
             return _PAYLOAD, _PAYLOAD
+        assert isinstance(nan, tuple)
         return nan
 
     def zero_codes(self, negative_zero_code: int | None, positive_zero_code: int = 0) -> tuple[int, int]:
@@ -106,9 +107,7 @@ def float_spec(fmt: Format, layout: FloatLayout, options: Options) -> tuple[Any,
     if options.overflow == "inf":
         over_positive, over_negative = layout.infinity_code, layout.infinity_code | sign
     elif options.overflow == "nan":
-        over_positive, over_negative = nan_positive, nan_negative
-        if nan_positive < 0:
-            over_positive, over_negative = layout.nan_code, layout.nan_code | sign
+        over_positive, over_negative = layout.nan_code, layout.nan_code | sign
     else:
         over_positive = layout.max_code
         over_negative = layout.max_code | sign if layout.signed else 0
