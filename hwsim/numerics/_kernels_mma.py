@@ -262,7 +262,8 @@ def _step(a: Any, b: Any, a_scale: Any, b_scale: Any, special: bool, rule: Any, 
                 x = total[j] + c[j]
                 c[j] = result[j] if x - x == 0.0 else x
         elif finite:
-            c[:] = result
+            for j in range(n):
+                c[j] = result[j]
         else:
             for j in range(n):
                 c[j] = result[j] if c[j] - c[j] == 0.0 else c[j]

@@ -131,7 +131,9 @@ def _scales(unit: MatrixUnit, given: tuple[ArrayLike | None, ...], operands: tup
 
 def _stack(x: Array, batch: tuple[int, ...], lead: tuple[int, int]) -> Array:
     """x with its batch broadcast and flattened: [G, rows, columns]."""
-    return np.broadcast_to(x, (*batch, *x.shape[-2:])).reshape(*lead, x.shape[-1])
+    if x.shape[:-2] != batch:
+        x = np.broadcast_to(x, (*batch, *x.shape[-2:]))
+    return x.reshape(*lead, x.shape[-1])
 
 
 def _run(kernel: Callable[..., int], items: int, stacks: Sequence[Array], out: Array, *settings: object) -> Array:
