@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 
 from hwsim.api import CALIBRATION, as_graph, as_target, is_quantized
 from hwsim.emulate import Run, bind, emulate
-from hwsim.errors import DataError
+from hwsim.errors import DataError, RecipeError, unknown
 from hwsim.io import Dataset, load_data
 from hwsim.ir import Graph, dumps
 from hwsim.ir import reference as float_reference
-from hwsim.perf import estimate
-from hwsim.quant import quantize, recipe_for
+from hwsim.perf import Estimate, estimate
+from hwsim.quant import CALIBRATORS, quantize, recipe_for
 from hwsim.report import Accuracy, Comparison, HealthRow, TargetResult, target_result
 
 if TYPE_CHECKING:
@@ -74,9 +74,13 @@ def compare(
     if limit is not None:
         test = test.head(limit)
     ranges, notes = (None, ()) if is_quantized(graph) else _calibration(graph, data, calibration, test)
+    if calibrator not in CALIBRATORS:
+        raise unknown(RecipeError, "calibrator", calibrator, CALIBRATORS)
     setting = _Setting(graph, test, ranges, precision, calibrator, batch)
+    # Whatever does not fit shows here, before the long work.
+    bound = [_bound(setting, chip, show) for chip in chips]
     baseline = _float_classes(setting, show)
-    results = tuple(_on_target(setting, chip, baseline, show) for chip in chips)
+    results = tuple(_on_target(setting, *each, baseline, show) for each in bound)
     names = ", ".join(chip.title for chip in chips)
     return Comparison(
         model=graph.name,
@@ -104,22 +108,33 @@ class _Setting:
     batch: int
 
 
-def _on_target(setting: _Setting, chip: Target, baseline: NDArray[np.intp] | None, show: Progress) -> TargetResult:
-    graph, test = setting.graph, setting.test
-    quantized = graph
+def _bound(setting: _Setting, chip: Target, show: Progress) -> tuple[Target, Graph, Estimate]:
+    """The graph as the target stores it, and what it costs there."""
+    quantized = setting.graph
     if setting.ranges is not None:
         show(f"{chip.name}: quantize", 0, 1)
         recipe = recipe_for(chip, setting.precision, setting.calibrator)
-        quantized = quantize(graph, recipe, setting.ranges.inputs)
+        quantized = quantize(setting.graph, recipe, setting.ranges.inputs)
         show(f"{chip.name}: quantize", 1, 1)
     workload = bind(quantized, chip, setting.precision, setting.batch).workload
-    costs = estimate(workload, chip, setting.precision)
+    return chip, quantized, estimate(workload, chip, setting.precision)
+
+
+def _on_target(
+    setting: _Setting,
+    chip: Target,
+    quantized: Graph,
+    costs: Estimate,
+    baseline: NDArray[np.intp] | None,
+    show: Progress,
+) -> TargetResult:
+    test = setting.test
     run = emulate(
         quantized,
         chip,
         test.inputs,
         precision=setting.precision,
-        reference=graph if setting.ranges is not None else None,
+        reference=setting.graph if setting.ranges is not None else None,
         progress=lambda done, total: show(f"{chip.name}: emulate", done, total),
     )
     accuracy = None

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from hwsim.cli.main import main, run
+from hwsim.cli.app import main, run
 
 __all__ = ["main", "run"]

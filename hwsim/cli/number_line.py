@@ -33,7 +33,7 @@ def _line(values: list[float]) -> str:
     for value in values:
         axis[place[value]] = "|"
     # Ends and zero are labelled first; the others where there is room.
-    first = [low, high, 0.0] if low < 0 < high else [low, high]
+    first = [low, high, *(value for value in values if value == 0)]
     for value in [*first, *sorted(values, key=abs, reverse=True)]:
         text = f"{value:g}"
         start = max(0, place[value] - (len(text) - 1) // 2)
