@@ -208,8 +208,9 @@ def _by_reciprocal(
     """x * ((1 / g) / s), each step in float32 (torchao's order)."""
     assert axis is not None
     with np.errstate(over="ignore", divide="ignore"):
-        factor = (np.float32(1) / tensor) / scales
-    if not np.isfinite(np.float32(1) / tensor):
+        inverse = np.float32(1) / tensor
+        factor = inverse / scales
+    if not np.isfinite(inverse):
         raise FormatError("1 / tensor_scale exceeds float32", where=where, hint="use mode='divide'")
     factor = np.where(scales == 0, np.float32(0), factor)
     wide = np.repeat(factor, size, axis=axis)

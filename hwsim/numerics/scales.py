@@ -76,6 +76,8 @@ def amax_scale(amax: NDArray[np.float64], largest: float, where: str) -> NDArray
         raise FormatError(f"scale {float(np.max(amax / largest)):g} exceeds float32", where=where)
     small = (scale < np.float32(2.0**-126)) & (scale.astype(np.float64) * largest < amax)
     scale = np.where(small, np.nextafter(scale, np.float32(1)), scale)
+    large = scale.astype(np.float64) * largest > float(np.finfo(np.float32).max)  # would dequantize to infinity
+    scale = np.where(large, np.nextafter(scale, np.float32(0)), scale)
     return np.where(amax == 0, np.float32(1), np.maximum(scale, _TINY)).astype(np.float32)
 
 
@@ -133,7 +135,7 @@ def mx_scale(amax: NDArray[np.float64], element: Format, mode: str) -> NDArray[n
         with np.errstate(over="ignore"):
             quotient = amax.astype(np.float32) / np.float32(element.max_value)
         fraction, exponent = np.frexp(quotient)
-        power = exponent - (fraction == 0.5)
+        power = np.where(quotient == 0, -127, exponent - (fraction == 0.5))
     elif mode == "ceil":
         power = floor_log2 + (fraction != 0.5) - element.max_exponent
     else:

@@ -12,6 +12,7 @@ import argparse
 import ctypes
 import subprocess
 import tempfile
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -36,7 +37,10 @@ BOTH(e5m2_nosat, fp8, __NV_NOSAT, __NV_E5M2)
 BOTH(e8m0_rz, e8m0, __NV_SATFINITE, cudaRoundZero)
 BOTH(e8m0_rp, e8m0, __NV_SATFINITE, cudaRoundPosInf)
 """
-CONVERSIONS = ["e2m1_rn", "e2m1_rz", "e2m3_rn", "e3m2_rn", "e4m3_sat", "e4m3_nosat", "e5m2_sat", "e5m2_nosat", "e8m0_rz", "e8m0_rp"]
+CONVERSIONS = (
+    *("e2m1_rn", "e2m1_rz", "e2m3_rn", "e3m2_rn", "e4m3_sat"),
+    *("e4m3_nosat", "e5m2_sat", "e5m2_nosat", "e8m0_rz", "e8m0_rp"),
+)
 LAYOUTS = ((2, 1, 1), (2, 3, 1), (3, 2, 3), (4, 3, 7), (5, 2, 15))  # exponent bits, mantissa bits, bias
 RANDOM = 3000
 
@@ -50,7 +54,7 @@ def midpoints() -> np.ndarray:
             exponent, mantissa = code >> mantissa_bits, code & ((1 << mantissa_bits) - 1)
             hidden = (1 << mantissa_bits) if exponent else 0
             values.append(float(mantissa + hidden) * 2.0 ** (max(exponent, 1) - bias - mantissa_bits))
-        points |= set(values) | {(low + high) / 2 for low, high in zip(values, values[1:], strict=False)}
+        points |= set(values) | {(low + high) / 2 for low, high in pairwise(values)}
     points |= {2.0**power * step for power in (-127, -126, -1, 0, 127) for step in (0.75, 1.0, 1.5)}
     return np.array(sorted(points))
 

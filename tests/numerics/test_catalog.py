@@ -15,7 +15,12 @@ from hwsim.numerics.format import FloatLayout, Profile, Source, by_name
 
 ELEMENTS = [name for name, entry in formats.items() if isinstance(entry, Format)]
 BLOCKS = [name for name, entry in formats.items() if isinstance(entry, BlockFormat)]
-PROMISED = ["int4", "int4_sym", "uint4", "int4_offset", "int4_sm", "int2", "uint2", "ternary", "binary", "int8", "uint8", "int32", "fp4_e2m1", "fp4_e1m2", "fp4_e3m0", "fp4_bnb", "nf4", "fp6_e2m3", "fp6_e3m2", "fp8_e4m3fn", "fp8_e5m2", "fp8_e4m3fnuz", "fp8_e5m2fnuz", "e8m0", "ue4m3", "bf16", "fp16", "tf32", "fp32", "mxfp4", "mxfp6_e2m3", "mxfp6_e3m2", "mxfp8_e4m3", "mxfp8_e5m2", "mxint8", "nvfp4", "int4_g32", "int4_g128"]
+PROMISED = {
+    *("int4", "int4_sym", "uint4", "int4_offset", "int4_sm", "int2", "uint2", "ternary", "binary", "int8", "uint8"),
+    *("int32", "fp4_e2m1", "fp4_e1m2", "fp4_e3m0", "fp4_bnb", "nf4", "fp6_e2m3", "fp6_e3m2", "fp8_e4m3fn", "fp8_e5m2"),
+    *("fp8_e4m3fnuz", "fp8_e5m2fnuz", "e8m0", "ue4m3", "bf16", "fp16", "tf32", "fp32", "mxfp4", "mxfp6_e2m3"),
+    *("mxfp6_e3m2", "mxfp8_e4m3", "mxfp8_e5m2", "mxint8", "nvfp4", "int4_g32", "int4_g128"),
+}
 
 # codes that decode to a value which the encoder writes with another code, and why
 ALIASES = {
@@ -40,7 +45,7 @@ def table_of(name: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def test_catalog_holds_the_promised_names():
-    assert set(PROMISED) <= set(formats)
+    assert not PROMISED - set(formats)
 
 
 @pytest.mark.parametrize("name", list(formats))
@@ -76,7 +81,7 @@ def test_every_code_round_trips(name, dtype):
 
 @pytest.mark.parametrize("name", [n for n in ELEMENTS if formats[n].bits <= 8])
 def test_tables_agree_with_decode(name):
-    codes, values = table_of(name)
+    _, values = table_of(name)
     table = decode_table(name)
     assert table.dtype == np.float32
     np.testing.assert_array_equal(table.view(np.uint32), values.view(np.uint32))
@@ -129,7 +134,7 @@ def test_unknown_options_name_the_nearest():
         encode([1.0], "int4", rounding="nearest")
     with pytest.raises(FormatError, match="did you mean 'saturate'"):
         encode([1.0], "int4", overflow="saturating")
-    with pytest.raises(FormatError, match="format 'fp4_e2m1': unknown profile 'nvida' .did you mean 'nvidia'"):
+    with pytest.raises(FormatError, match=r"format 'fp4_e2m1': unknown profile 'nvida' .did you mean 'nvidia'"):
         encode([1.0], "fp4_e2m1", profile="nvida")
     with pytest.raises(FormatError, match="unknown negative zero policy"):
         encode([1.0], "int4_sm", negative_zero="canonicalize")

@@ -1,8 +1,8 @@
 """gfloat (Graphcore), scalar and array paths: every mode, with and without saturation.
 
 Quirks: gfloat raises where a format has no NaN or no room and saturation is off (profile ``gfloat`` refuses too);
-its scalar path adds 0.5 to the cut-off part, so TiesToAway takes the last float64 below a midpoint for the midpoint; its
-stochastic modes round the cut-off part to a given number of bits, ours truncates it to 32.
+its scalar path adds 0.5 to the cut-off part, so TiesToAway takes the last float64 below a midpoint for the midpoint;
+its stochastic modes round the cut-off part to a given number of bits, ours truncates it to 32.
 """
 
 from __future__ import annotations
