@@ -2,7 +2,8 @@
 
 A product is cut among the cores; each core's array works through its folds while the next operands arrive, so a layer
 takes the longest of computing, reading shared memory and reading DRAM, after the time in which its first operands
-come. Weights are read from DRAM in every pass; activations are, too, unless they stay on the chip between layers. Not
+come, and after its launch where the target declares one. Weights are read from DRAM in every pass; activations are,
+too, unless they stay on the chip between layers. Not
 modelled: bank conflicts, refresh, the network between cores, and reuse of weights from one pass to the next.
 """
 
@@ -185,8 +186,10 @@ class ArrayMachine:
         if self.spec.shared is not None:
             memory = max(memory, ceil(shared * self.clock_hz / self.spec.shared.bytes_per_s.value))
         exposed = ceil(self.spec.dram.latency_s.value * self.clock_hz + first * per_cycle) if dram else 0
-        cycles = max(compute, memory) + exposed
-        return Timing(cycles, compute, "memory" if memory > compute else "compute")
+        launch = ceil(self.spec.launch_s.value * self.clock_hz) if self.spec.launch_s else 0
+        busy = max(compute, memory) + exposed
+        bound = "launch" if launch > busy else "memory" if memory > compute else "compute"
+        return Timing(busy + launch, compute, bound)
 
     def _row(
         self, work: MatrixWork | VectorWork, timing: Timing, counts: ActionCounts, table: EnergyTable, peak: float

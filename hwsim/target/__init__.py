@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from hwsim.target.load import load_target, loads_target, names
+    from hwsim.target.load import load_target, loads_target, names, path_of
     from hwsim.target.schema import (
         KINDS,
         Count,
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     )
 
 _HOMES = {
-    **dict.fromkeys(("load_target", "loads_target", "names"), "load"),
+    **dict.fromkeys(("load_target", "loads_target", "names", "path_of"), "load"),
     **dict.fromkeys(
         (
             "KINDS",
@@ -62,6 +62,7 @@ __all__ = [
     "load_target",
     "loads_target",
     "names",
+    "path_of",
 ]
 
 

@@ -27,6 +27,17 @@ def names() -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in _folder().glob("*.yaml")))
 
 
+def path_of(name: str) -> Path:
+    """The file of a shipped target, to copy and change.
+
+    Raises:
+        TargetError: no such name; the nearest is named.
+    """
+    if name not in names():
+        raise unknown(TargetError, "target", name, names())
+    return _folder() / f"{name}.yaml"
+
+
 def load_target(name_or_path: str | Path) -> Target:
     """Load a shipped target by name, or any target file by path (it ends in .yaml or .yml, or has a folder in it).
 
@@ -36,14 +47,13 @@ def load_target(name_or_path: str | Path) -> Target:
     text = str(name_or_path)
     if isinstance(name_or_path, Path) or text.endswith((".yaml", ".yml")) or "/" in text or "\\" in text:
         return build_target(read_yaml(name_or_path))
-    if text not in names():
-        raise unknown(TargetError, "target", text, names())
+    path_of(text)
     return _shipped(text)
 
 
 @lru_cache(maxsize=64)
 def _shipped(name: str) -> Target:
-    target = build_target(read_yaml(_folder() / f"{name}.yaml"))
+    target = build_target(read_yaml(path_of(name)))
     if target.name != name:
         raise TargetError(f"expected the name {name!r} like the file's, found {target.name!r}", where=f"{name}.yaml")
     return target

@@ -145,6 +145,8 @@ class SystolicMachine(_Model):
         fold_overlap: ``none``: a fold starts when the one before has drained; ``full``: the next fold's stationary
             operand loads, and the last fold's results drain, while this one streams.
         pipeline_cycles: of ``cube``, from a block's operands to its sum; absent otherwise.
+        launch_s: time from one operation's end to the next one's start, where a scheduler dispatches each; absent where
+            a fixed sequence runs without gaps.
     """
 
     kind: Literal["systolic"]
@@ -154,6 +156,7 @@ class SystolicMachine(_Model):
     cols: Count | None = None
     fold_overlap: Literal["none", "full"]
     pipeline_cycles: Count | None = None
+    launch_s: Quantity | None = None
     clock_hz: Quantity
     memory: Scratchpads
     shared: SharedMemory | None = None
