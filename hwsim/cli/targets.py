@@ -15,14 +15,20 @@ if TYPE_CHECKING:
 @click.command(
     "targets",
     short_help="Chips.",
-    epilog="Example: hwsim targets ascend-910b4",
+    epilog="Examples: hwsim targets ascend-910b4; hwsim targets ascend-910b4 --yaml > mine.yaml",
 )
 @click.argument("name", metavar="[TARGET]", required=False)
+@click.option("--yaml", "as_yaml", is_flag=True, help="Print a shipped target's file, to make your own from it.")
 @json_option
-def command(name: str | None, as_json: bool) -> None:
+def command(name: str | None, as_yaml: bool, as_json: bool) -> None:
     """List the shipped chips, or show one (by name, or a .yaml file): precisions, every number, evidence, sources."""
-    from hwsim.target import load_target, names
+    from hwsim.target import load_target, names, path_of
 
+    if as_yaml:
+        if name is None or as_json:
+            raise click.UsageError("--yaml takes the name of a shipped target, and no --json")
+        click.echo(path_of(name).read_text(encoding="utf-8"), nl=False)
+        return
     if name is None:
         chips = [load_target(known) for known in names()]
         if as_json:

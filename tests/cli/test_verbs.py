@@ -108,6 +108,14 @@ def test_a_target_page_has_every_quantity_with_evidence_and_source(say: Say, nam
     assert json.loads(say("targets", name, "--json").out)["name"] == name
 
 
+def test_a_target_file_can_be_copied_and_changed(say: Say, tmp_path: Path) -> None:
+    said = say("targets", "hwsim-int4-ws16", "--yaml")
+    mine = tmp_path / "mine.yaml"
+    mine.write_text(said.out.replace("name: hwsim-int4-ws16", "name: mine", 1))
+    assert say("targets", mine).out.startswith("mine ")
+    assert say("targets", "--yaml").status == 2
+
+
 def test_emulate_compares_writes_and_ends_with_the_page(say: Say, model: Path, data: Path, tmp_path: Path) -> None:
     out = tmp_path / "made" / "here"
     said = say("emulate", model, *CHIPS, "--data", data, "--out", out)
