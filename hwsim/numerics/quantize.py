@@ -81,12 +81,12 @@ def quantize_tensor(
     if (block is None or block.rule != "two_level") and (tensor_scale is not None or block_scale_floor):
         raise FormatError("tensor_scale and block_scale_floor are for two-level block formats", where=where)
     array = real_array(x, where)
+    if block is not None and not block.zero_points and (not symmetric or zero_point is not None):
+        raise FormatError("this block format takes no zero point", where=where)
     if axis is not None:
         axis = normalise_axis(axis, array.ndim)
     chosen = plan(entry, rounding, overflow, profile, negative_zero)
     if block is not None and block.rule != "amax":
-        if not symmetric or zero_point is not None:
-            raise FormatError("this block format takes no zero point", where=where)
         random = random_array(random_bits, array.shape, chosen.options.rounding, where)
         return _quantize_blocks(array, block, chosen, axis, scale, mode, tensor_scale, block_scale_floor, random, where)
     scales, zeros = _element_scales(
