@@ -17,22 +17,24 @@ module accumulator #(
     output reg  signed [ACC_W-1:0] sum
 );
 
-    // Verilog-2001 cannot stop elaboration by itself: an instance of a module that does not exist does.
+    // Both operands are signed, so they are sign-extended to the width of the result; lint calls that a width mismatch.
+    /* verilator lint_off WIDTH */
     generate
-        if (ACC_W < P_W) begin : g_narrow
+        if (ACC_W < P_W) begin : g_narrow  // an instance of a module that does not exist stops elaboration
             accumulator_needs_ACC_W_of_P_W_or_more impossible ();
         end else if (SATURATE == 0) begin : g_wrap
-            always @(posedge clk) if (enable) sum <= psum + {{(ACC_W - P_W) {product[P_W-1]}}, product};
+            always @(posedge clk) if (enable) sum <= psum + product;
         end else if (SATURATE == 1) begin : g_saturate
             // one bit more than a sum: its two top bits differ exactly where the sum does not fit
-            wire [ACC_W:0] wide = {psum[ACC_W-1], psum} + {{(ACC_W + 1 - P_W) {product[P_W-1]}}, product};
-            wire           fits = wide[ACC_W] == wide[ACC_W-1];
+            wire signed [ACC_W:0] wide = psum + product;
+            wire                  fits = wide[ACC_W] == wide[ACC_W-1];
             always @(posedge clk)
                 if (enable) sum <= fits ? wide[ACC_W-1:0] : {wide[ACC_W], {(ACC_W - 1) {~wide[ACC_W]}}};
         end else begin : g_unknown
             accumulator_needs_SATURATE_0_or_1 impossible ();
         end
     endgenerate
+    /* verilator lint_on WIDTH */
 
 endmodule
 

@@ -1,7 +1,7 @@
 // mul: the multiplier of a processing element, chosen by name, so that one PE serves every format. Combinational
-// (latency 0). MUL names the format, one of "int4" (two's complement) and "int4_sm" (sign-magnitude). A_W and B_W are the
-// operand code widths and P_W the width of the signed product; they must be what the named format has, or elaboration
-// stops. A new format is one module mul_<format> and one branch here.
+// (latency 0). Parameters: MUL names the format, one of "int4" (two's complement) and "int4_sm" (sign-magnitude); A_W and
+// B_W are the operand code widths and P_W the width of the signed product, which must be what the named format has, or
+// elaboration stops. A new format is one module mul_<format> and one branch here.
 
 `default_nettype none
 

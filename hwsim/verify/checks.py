@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hwsim.verify.compare import Outcome, compare_rows, difference, fold_cycles, golden
+from hwsim.verify.compare import NOTHING, UNKNOWN, Outcome, compare_rows, difference, fold_cycles, golden
 from hwsim.verify.drive import Array, Codes, Sums, run_replay, run_stream
 from hwsim.verify.script import ArrayScript, pe_script
 
@@ -174,20 +174,20 @@ def _stream(plan: Plan, w: Codes, a: Codes, c: Sums) -> Outcome:
     came = np.argwhere(wrong & got.good[..., None])
     for index in (came if came.size else np.argwhere(wrong))[:1]:
         chain, row, col = (int(part) for part in index)
-        value = int(got.sums[chain, row, col]) if got.good[chain, row] else None
+        arrived = chain * m + row < got.came
+        value = int(got.sums[chain, row, col]) if got.good[chain, row] else UNKNOWN if arrived else NOTHING
         operands = (a_long[chain, row], w_long[chain, :, col], int(c[chain, row, col]))
         first = difference(
             array.unit, f"tile {chain}, row {row}, column {col}", *operands, int(expected[chain, row, col]), value
         )
     if not got.done:
-        told = f"{int(got.good.sum())} of {chains * m} result rows came within {limit} cycles"
+        told = f"{got.came} of {chains * m} result rows came within {limit} cycles"
         first = f"{told}; {first}" if first else told
     elif late and first is None:
-        odd = int(np.flatnonzero(took != due)[0]) if (took != due).any() else 0
-        chain = odd // folds
-        first = (
-            f"fold {odd}: expected {due} cycles, got {int(took[odd])}; {got.stray} result rows came when none was due"
-        )
+        first = f"{got.stray} result rows came when none was due"
+        for fold in np.flatnonzero(took != due)[:1]:
+            chain = int(fold) // folds
+            first = f"fold {fold}: expected {due} cycles, got {took[fold]}"
 
     def record(wave: Path) -> None:
         """The failing tile alone; where it passes alone, everything up to it."""

@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 from hwsim.verify.catalog import RtlUnit
 from hwsim.verify.drive import Codes, Sums
 
+UNKNOWN = "unknown bits (X)"
+NOTHING = "no result row"
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -69,10 +72,9 @@ def operands(unit: RtlUnit, a: Codes, w: Codes, c: int) -> str:
     return f"c={c}, a={_listed(a_table[a])} x w={_listed(w_table[w])}"
 
 
-def difference(unit: RtlUnit, place: str, a: Codes, w: Codes, c: int, expected: int, got: int | None) -> str:
-    """One line: place, operands, expected, got (None: a value that holds unknown bits)."""
-    shown = "unknown bits (X)" if got is None else str(got)
-    return f"{place}: {operands(unit, a, w, c)}: expected {expected}, got {shown}"
+def difference(unit: RtlUnit, place: str, a: Codes, w: Codes, c: int, expected: int, got: int | str) -> str:
+    """One line: place, operands, expected, got (a number, ``UNKNOWN`` or ``NOTHING``)."""
+    return f"{place}: {operands(unit, a, w, c)}: expected {expected}, got {got}"
 
 
 def compare_rows(
@@ -97,7 +99,7 @@ def compare_rows(
     first, when = None, simulated_cycles
     if where.size:
         row, lane = (int(index) for index in where[0])
-        got = int(sums[row, lane]) if known[row] else None
+        got = int(sums[row, lane]) if known[row] else UNKNOWN
         when = int(cycles[row])
         place = f"cycle {when}, column {lane}"
         first = difference(

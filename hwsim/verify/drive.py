@@ -62,6 +62,7 @@ class StreamRun:
     Attributes:
         sums: int32 [chains, m, cols]; rows that never came are zero.
         good: bool [chains, m]: the row came, and holds no unknown bit.
+        came: rows that came, in order; the rest never did.
         began, ended: int64 [folds done]: cycle that presents a fold's first weight row, that shows its last result row.
         stray: result rows that came when none was due.
         done: the harness finished within its limit of cycles.
@@ -69,6 +70,7 @@ class StreamRun:
 
     sums: Sums
     good: NDArray[np.bool_]
+    came: int
     began: NDArray[np.int64]
     ended: NDArray[np.int64]
     stray: int
@@ -130,12 +132,13 @@ def run_stream(array: Array, w: Codes, a: Codes, c: Sums, *, limit_cycles: int, 
         times = _records(job / "folds.bin", 2).astype(np.int64)
     sums = np.zeros((chains * m, array.cols), dtype=np.int32)
     good = np.zeros(chains * m, dtype=np.bool_)
-    raw = np.ascontiguousarray(rows[:, 1:]).view(np.uint8).reshape(len(rows), -1)
+    raw = np.ascontiguousarray(rows[:, 1:]).view(np.uint8).reshape(len(rows), 4 * words)
     sums[: len(rows)] = unpack_lanes(raw, array.cols, array.width("ACC_W"))
     good[: len(rows)] = rows[:, 0] == 0
     return StreamRun(
         sums=sums.reshape(chains, m, array.cols),
         good=good.reshape(chains, m),
+        came=len(rows),
         began=times[:, 0],
         ended=times[:, 1],
         stray=int(end["stray"]),

@@ -26,15 +26,16 @@ _HIDDEN = ("WAVES", "GUI", "PYTEST_CURRENT_TEST", "MAKEFLAGS", "SIM_CMD_PREFIX",
 
 @dataclass(frozen=True)
 class Simulator:
-    """A simulator that cocotb drives: its runner's name, the program it needs and the line that installs it."""
+    """A simulator that cocotb drives: its runner's name, the program it needs, what a build makes, how to install it."""
 
     name: str
     program: str
+    product: str
     install: str
 
 
 SIMULATORS: Mapping[str, Simulator] = {
-    "icarus": Simulator("icarus", "iverilog", "sudo apt-get install iverilog"),
+    "icarus": Simulator("icarus", "iverilog", "sim.vvp", "sudo apt-get install iverilog"),
 }
 
 
@@ -123,9 +124,11 @@ def build(sim: str, design: Design, *, waves: bool = False) -> Path:
                     log_file=log,
                 )
         except (RuntimeError, SystemExit, OSError):
+            pass  # whether the product is there says it more surely: iverilog exits with its number of errors modulo 256
+        if not (made / entry.product).is_file():
             raise ToolError(
                 f"{entry.program} does not accept the Verilog: {_first_line(log)}", where=f"module {design.top}"
-            ) from None
+            )
         try:
             made.rename(folder)
         except OSError:

@@ -17,7 +17,7 @@ from hwsim.verify.checks import CHECKS, Plan
 from hwsim.verify.compare import Outcome, fold_cycles
 from hwsim.verify.drive import Array, run_stream
 from hwsim.verify.result import CheckRow, VerifyReport
-from hwsim.verify.simulator import cache_dir, need_simulator
+from hwsim.verify.simulator import SIMULATORS, cache_dir, need_simulator
 from hwsim.verify.sources import rtl_sources
 
 Waves = Literal["on_failure", "never"]
@@ -167,7 +167,7 @@ def rtl_matmul(
     start = np.ascontiguousarray(start.reshape(m, chains, cols).transpose(1, 0, 2))
     got = run_stream(array, w, np.broadcast_to(a_folds, (chains, *a_folds.shape)), start, limit_cycles=limit)
     if not got.done or got.stray or not got.good.all():
-        came = f"{int(got.good.sum())} of {chains * m} result rows, {got.stray} unasked"
+        came = f"{got.came} of {chains * m} result rows, {got.stray} unasked"
         hint = "verify_rtl says what is wrong with it"
         raise ToolError(f"the array gave {came}", where="rtl_matmul", hint=hint)
     return np.ascontiguousarray(got.sums.transpose(1, 0, 2).reshape(m, chains * cols)[:, :n]), got.cycles
@@ -187,7 +187,7 @@ def _operand(name: str, codes: ArrayLike, bits: int) -> NDArray[np.uint8]:
 def _digest(plan: Plan) -> str:
     """Names a recording after what made it: runs that differ never overwrite each other, a repeated run does."""
     array = plan.array
-    design = array.array_design().key(array.sim)
+    design = array.array_design().key(SIMULATORS[array.sim].program)
     return hashlib.sha256(repr((design, array.seed, plan.m, plan.tiles)).encode()).hexdigest()[:8]
 
 

