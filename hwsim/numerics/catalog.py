@@ -1,12 +1,16 @@
-"""Every element and block encoding, as data. Behaviour is in `codec`, `packing` and `blocks`; nothing here computes.
+"""Every element and block encoding, as data. Behaviour is in `codec`, `scales` and `packing`; nothing here computes.
 
-To add a format: one `Format(...)` entry in `_ENTRIES`. Its tests are generated from the entry.
+To add a format: one `Format(...)` in `_FLOATS` or `_INTEGERS` here, in `catalog_tables` or in `catalog_blocks`; its
+tests are generated from the entry.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
+from hwsim.numerics.catalog_blocks import BLOCKS
+from hwsim.numerics.catalog_sources import ASCEND, CUDA_FP8, FNUZ, IEEE, MX, OFP8, ONNX, OWN, READ, STRICT
+from hwsim.numerics.catalog_tables import TABLES
 from hwsim.numerics.format import (
     BlockFormat,
     Catalog,
@@ -17,28 +21,10 @@ from hwsim.numerics.format import (
     NegativeZero,
     Profile,
     Source,
-    TableLayout,
     by_name,
 )
 
-_READ: Final = "2026-11-23"
-
-# Documents ------------------------------------------------------------------------------------------------------------
-_MX = Source("OCP Microscaling Formats (MX) Specification v1.0", "5.3 element data types, 5.4 scale data types", _READ)
-_OFP8 = Source("OCP 8-bit Floating Point Specification (OFP8) rev. 1.0", "table 1, E4M3 and E5M2 encodings", _READ)
-_CUDA_FP4 = Source("CUDA 13.0 cuda_fp4.hpp", "__nv_cvt_double_to_fp4, __nv_cvt_float_to_fp4", _READ)
-_CUDA_FP8 = Source("CUDA 13.0 cuda_fp8.hpp", "__nv_cvt_double_to_fp8, __nv_cvt_float_to_e8m0", _READ)
-_FNUZ = Source(
-    "ml_dtypes 0.6.0 README; AMD CDNA3 stores FP8 so, CDNA4 the OCP types", "float8_e4m3fnuz, float8_e5m2fnuz", _READ
-)
-_IEEE = Source("IEEE 754-2019", "3.4 binary interchange formats, 4.3 rounding, 7.4 overflow", _READ)
-_ONNX = Source("ONNX documentation", "int4 and int2 types: range, low nibble first", _READ)
-_BNB = Source("bitsandbytes csrc/kernels.cu", "dQuantizeNF4, dQuantizeFP4 and their inverses", _READ)
-_ASCEND = Source("Ascend C API documentation", "fp4x2_e1m2_t; INT4 quantization of CANN", _READ)
-_OWN = Source("hwsim", "an encoding used in array hardware, defined by this entry", _READ)
-
 # Profiles: named behaviours -------------------------------------------------------------------------------------------
-_STRICT = Profile("strict", "NaN is an error; out of range saturates")
 
 
 def _no_nan(positive_max: int, sign: int) -> dict[str, Profile]:
@@ -60,7 +46,7 @@ def _no_nan(positive_max: int, sign: int) -> dict[str, Profile]:
 def _integer_profiles() -> dict[str, Profile]:
     return by_name(
         (
-            _STRICT,
+            STRICT,
             Profile("ascend", "CANN's non-IEEE mode: infinities saturate, NaN becomes 0", nan=(0, 0)),
             Profile("ml_dtypes", "truncates, wraps modulo 2^bits, NaN becomes 0", "toward_zero", "wrap", nan=(0, 0)),
         )
@@ -75,7 +61,7 @@ def _integer(
     minimum: int,
     maximum: int,
     *,
-    source: Source = _ONNX,
+    source: Source = ONNX,
     negative_zero: NegativeZero = "none",
     fraction_bits: int = 0,
     note: str = "",
@@ -106,7 +92,7 @@ _INTEGERS = (
         "offset_binary",
         -8,
         7,
-        source=Source("GGML block format q4_0", "nibble minus 8", _READ),
+        source=Source("GGML block format q4_0", "nibble minus 8", READ),
     ),
     _integer(
         "int4_sm",
@@ -115,7 +101,7 @@ _INTEGERS = (
         "sign_magnitude",
         -7,
         7,
-        source=_OWN,
+        source=OWN,
         negative_zero="keep",
         note="code 0x8 is -0",
     ),
@@ -130,7 +116,7 @@ _INTEGERS = (
         "twos_complement",
         -1,
         1,
-        source=_OWN,
+        source=OWN,
         note="code 0b10 is never produced; it decodes to -2, as two's complement hardware reads it",
     ),
     _integer(
@@ -140,7 +126,7 @@ _INTEGERS = (
         "bipolar",
         -1,
         1,
-        source=_OWN,
+        source=OWN,
         note="no zero: inputs below 0 give -1, the others, either zero among them, give +1",
     ),
     _integer(
@@ -153,7 +139,7 @@ _INTEGERS = (
         "twos_complement",
         -127,
         127,
-        source=_MX,
+        source=MX,
         fraction_bits=6,
         note="the range is symmetric, as the specification permits; code 0x80 decodes to -2",
     ),
@@ -165,7 +151,7 @@ _FLOATS = (
         "FP4 E2M1: 0 .5 1 1.5 2 3 4 6, signed",
         4,
         FloatLayout(True, 2, 1, 1),
-        _MX,
+        MX,
         _no_nan(0x7, 0x8),
         "keep",
     ),
@@ -174,8 +160,8 @@ _FLOATS = (
         "FP4 E1M2: 0 .25 .. 1.75, signed",
         4,
         FloatLayout(True, 1, 2, 1),
-        _ASCEND,
-        by_name((_STRICT,)),
+        ASCEND,
+        by_name((STRICT,)),
         "keep",
     ),
     Format(
@@ -183,18 +169,18 @@ _FLOATS = (
         "FP4 E3M0: 0 and powers of two .25 .. 16, signed",
         4,
         FloatLayout(True, 3, 0, 3),
-        Source("hwsim", "+-2^k with a zero at exponent field 0; bias 3", _READ),
-        by_name((_STRICT,)),
+        Source("hwsim", "+-2^k with a zero at exponent field 0; bias 3", READ),
+        by_name((STRICT,)),
         "keep",
     ),
-    Format("fp6_e2m3", "FP6 E2M3, max 7.5", 6, FloatLayout(True, 2, 3, 1), _MX, _no_nan(0x1F, 0x20), "keep"),
-    Format("fp6_e3m2", "FP6 E3M2, max 28", 6, FloatLayout(True, 3, 2, 3), _MX, _no_nan(0x1F, 0x20), "keep"),
+    Format("fp6_e2m3", "FP6 E2M3, max 7.5", 6, FloatLayout(True, 2, 3, 1), MX, _no_nan(0x1F, 0x20), "keep"),
+    Format("fp6_e3m2", "FP6 E3M2, max 28", 6, FloatLayout(True, 3, 2, 3), MX, _no_nan(0x1F, 0x20), "keep"),
     Format(
         "fp8_e4m3fn",
         "FP8 E4M3 (OCP): max 448, NaN, no infinity",
         8,
         FloatLayout(True, 4, 3, 7, nan="all_ones"),
-        _OFP8,
+        OFP8,
         by_name(
             (
                 Profile("ocp", "saturating mode; NaN keeps its sign", nan=(0x7F, 0xFF)),
@@ -211,7 +197,7 @@ _FLOATS = (
         "FP8 E5M2 (OCP): max 57344, infinities, NaN",
         8,
         FloatLayout(True, 5, 2, 15, infinity=True, nan="ieee"),
-        _OFP8,
+        OFP8,
         by_name(
             (
                 Profile("ocp", "saturating mode; NaN keeps its sign", nan=(0x7E, 0xFE)),
@@ -230,7 +216,7 @@ _FLOATS = (
         "FP8 E4M3 FNUZ (AMD CDNA3): max 240, one zero, NaN 0x80",
         8,
         FloatLayout(True, 4, 3, 8, nan="negative_zero"),
-        _FNUZ,
+        FNUZ,
         by_name(
             (
                 Profile("saturating", "overflow and infinity become +-240", nan=(0x80, 0x80)),
@@ -243,7 +229,7 @@ _FLOATS = (
         "FP8 E5M2 FNUZ (AMD CDNA3): max 57344, one zero, NaN 0x80",
         8,
         FloatLayout(True, 5, 2, 16, nan="negative_zero"),
-        _FNUZ,
+        FNUZ,
         by_name(
             (
                 Profile("saturating", "overflow and infinity become +-57344", nan=(0x80, 0x80)),
@@ -256,7 +242,7 @@ _FLOATS = (
         "E8M0 scale: 2^(code - 127), NaN 0xFF",
         8,
         FloatLayout(False, 8, 0, 127, nan="all_ones", zero=False),
-        _MX,
+        MX,
         by_name(
             (
                 Profile("ocp", "no zero and no sign: both are refused", nan=(0xFF, 0xFF), negative="error"),
@@ -285,7 +271,7 @@ _FLOATS = (
         "UE4M3 scale: E4M3 without its sign, max 448",
         8,
         FloatLayout(False, 4, 3, 7, nan="all_ones", padding=1),
-        _CUDA_FP8,
+        CUDA_FP8,
         by_name(
             (
                 Profile("saturating", "values below zero become 0", nan=(0x7F, 0x7F)),
@@ -299,7 +285,7 @@ _FLOATS = (
         "bfloat16: 1, 8, 7",
         16,
         FloatLayout(True, 8, 7, 127, infinity=True, nan="ieee"),
-        Source("CUDA 13.0 cuda_bf16.hpp; ml_dtypes 0.6.0 bfloat16", "conversion from float", _READ),
+        Source("CUDA 13.0 cuda_bf16.hpp; ml_dtypes 0.6.0 bfloat16", "conversion from float", READ),
         by_name(
             (
                 Profile(
@@ -318,7 +304,7 @@ _FLOATS = (
         "IEEE binary16: 1, 5, 10",
         16,
         FloatLayout(True, 5, 10, 15, infinity=True, nan="ieee"),
-        _IEEE,
+        IEEE,
         by_name(
             (
                 Profile(
@@ -337,7 +323,7 @@ _FLOATS = (
         "TensorFloat-32: 1, 8, 10, stored in 32 bits",
         19,
         FloatLayout(True, 8, 10, 127, infinity=True, nan="ieee"),
-        Source("PTX ISA 9.0", "alternate floating point types: .tf32", _READ),
+        Source("PTX ISA 9.0", "alternate floating point types: .tf32", READ),
         by_name(
             (
                 Profile(
@@ -364,7 +350,7 @@ _FLOATS = (
         "IEEE binary32: 1, 8, 23",
         32,
         FloatLayout(True, 8, 23, 127, infinity=True, nan="ieee"),
-        _IEEE,
+        IEEE,
         by_name(
             (
                 Profile(
@@ -379,142 +365,6 @@ _FLOATS = (
     ),
 )
 
-_TABLES = (
-    Format(
-        "nf4",
-        "NF4: quantiles of a normal distribution in -1..1",
-        4,
-        TableLayout(
-            (
-                -1.0,
-                -0.6961928009986877,
-                -0.5250730514526367,
-                -0.39491748809814453,
-                -0.28444138169288635,
-                -0.18477343022823334,
-                -0.09105003625154495,
-                0.0,
-                0.07958029955625534,
-                0.16093020141124725,
-                0.24611230194568634,
-                0.33791524171829224,
-                0.44070982933044434,
-                0.5626170039176941,
-                0.7229568362236023,
-                1.0,
-            ),
-            (
-                -0.8480964004993439,
-                -0.6106329262256622,
-                -0.4599952697753906,
-                -0.33967943489551544,
-                -0.23460740596055984,
-                -0.13791173323988914,
-                -0.045525018125772476,
-                0.03979014977812767,
-                0.1202552504837513,
-                0.2035212516784668,
-                0.2920137718319893,
-                0.3893125355243683,
-                0.5016634166240692,
-                0.6427869200706482,
-                0.8614784181118011,
-            ),
-        ),
-        _BNB,
-        by_name((_STRICT, Profile("bitsandbytes", "NaN fails every comparison: code 0", nan=(0, 0)))),
-        note="packed high nibble first",
-    ),
-    Format(
-        "fp4_bnb",
-        "FP4 of bitsandbytes: 0 .0052083 .1667 .25 .3333 .5 .6667 1, signed",
-        4,
-        TableLayout(
-            (
-                0.0,
-                0.005208333333,
-                0.66666667,
-                1.0,
-                0.33333333,
-                0.5,
-                0.16666667,
-                0.25,
-                -0.0,
-                -0.005208333333,
-                -0.66666667,
-                -1.0,
-                -0.33333333,
-                -0.5,
-                -0.16666667,
-                -0.25,
-            ),
-            (0.00260417, 0.0859375, 0.20833333, 0.29166667, 0.4166667, 0.583333, 0.8333333),
-            symmetric=True,
-        ),
-        _BNB,
-        by_name(
-            (
-                Profile(
-                    "bitsandbytes",
-                    "the sign is x < 0, so -0 becomes +0 and negative underflow -0; NaN fails every comparison: 0",
-                    nan=(0, 0),
-                    negative_zero_input="positive_zero",
-                ),
-                _STRICT,
-            )
-        ),
-        "keep",
-        note="not E2M1; packed high nibble first; its threshold .0859375 is not a midpoint",
-    ),
-)
-
-_MX_MODES = ("floor", "even", "rceil", "ceil")
-
-
-def _mx(name: str, element: str, title: str) -> BlockFormat:
-    return BlockFormat(name, title, element, 32, "e8m0", "power_of_two", _MX, _MX_MODES)
-
-
-_BLOCKS = (
-    _mx("mxfp4", "fp4_e2m1", "MXFP4: 32 E2M1 and one E8M0 scale"),
-    _mx("mxfp6_e2m3", "fp6_e2m3", "MXFP6: 32 E2M3 and one E8M0 scale"),
-    _mx("mxfp6_e3m2", "fp6_e3m2", "MXFP6: 32 E3M2 and one E8M0 scale"),
-    _mx("mxfp8_e4m3", "fp8_e4m3fn", "MXFP8: 32 E4M3 and one E8M0 scale"),
-    _mx("mxfp8_e5m2", "fp8_e5m2", "MXFP8: 32 E5M2 and one E8M0 scale"),
-    _mx("mxint8", "int8_mx", "MXINT8: 32 fixed-point bytes and one E8M0 scale"),
-    BlockFormat(
-        "nvfp4",
-        "NVFP4: 16 E2M1, one UE4M3 block scale, one FP32 tensor scale",
-        "fp4_e2m1",
-        16,
-        "ue4m3",
-        "two_level",
-        Source("NVIDIA blog and Transformer Engine NVFP4 recipe; torchao 0.18 nvfp4", "two-level scaling", _READ),
-        ("divide", "reciprocal"),
-        note="divide: x / (g * s); reciprocal: x * ((1 / g) / s); g the tensor scale, s the block scale",
-    ),
-    BlockFormat(
-        "int4_g32",
-        "group-wise INT4: 32 elements and one FP16 scale",
-        "int4",
-        32,
-        "fp16",
-        "amax",
-        _OWN,
-        zero_points=True,
-    ),
-    BlockFormat(
-        "int4_g128",
-        "group-wise INT4: 128 elements and one FP16 scale",
-        "int4",
-        128,
-        "fp16",
-        "amax",
-        _OWN,
-        zero_points=True,
-    ),
-)
-
-_ENTRIES: tuple[Format | BlockFormat, ...] = (*_INTEGERS, *_FLOATS, *_TABLES, *_BLOCKS)
+_ENTRIES: tuple[Format | BlockFormat, ...] = (*_INTEGERS, *_FLOATS, *TABLES, *BLOCKS)
 
 formats: Final[Catalog[Format | BlockFormat]] = Catalog({entry.name: entry for entry in _ENTRIES})
