@@ -34,8 +34,8 @@ def verify_network(
 ) -> VerifyReport:
     """Run a quantized network with the matrix products of ``layers`` on the simulated array, then as the emulator does.
 
-    The array's shape is the target's, its unit the one of the precision. A row a layer compares every sum with the golden
-    unit and the cycles with the model; the last row compares the network's outputs.
+    The array's shape is the target's, its unit the one of the precision. A row a layer compares every sum with the
+    golden unit and the cycles with the model; the last row compares the network's outputs.
 
     Args:
         graph: a quantized graph. target: a target of kind ``systolic`` whose unit has Verilog.

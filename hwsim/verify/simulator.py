@@ -26,7 +26,7 @@ _HIDDEN = ("WAVES", "GUI", "PYTEST_CURRENT_TEST", "MAKEFLAGS", "SIM_CMD_PREFIX",
 
 @dataclass(frozen=True)
 class Simulator:
-    """A simulator that cocotb drives: its runner's name, the program it needs, what a build makes, how to install it."""
+    """A simulator that cocotb drives: its runner's name, program, what a build leaves, the line that installs it."""
 
     name: str
     program: str
@@ -124,7 +124,7 @@ def build(sim: str, design: Design, *, waves: bool = False) -> Path:
                     log_file=log,
                 )
         except (RuntimeError, SystemExit, OSError):
-            pass  # whether the product is there says it more surely: iverilog exits with its number of errors modulo 256
+            pass  # the product says it more surely: iverilog exits with its number of errors modulo 256
         if not (made / entry.product).is_file():
             raise ToolError(
                 f"{entry.program} does not accept the Verilog: {_first_line(log)}", where=f"module {design.top}"
