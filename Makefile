@@ -12,13 +12,19 @@ DEMO_OUT     := reports/demo
 DEMO_TARGETS := --target nvidia-h100 --target ascend-910b4 --target hwsim-int4-ws16
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types layers bench clean
+.PHONY: help demo picture test lint types layers bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.base ## a trained network on three chips, bit-exact, and an HTML report that compares them
 	@$(BIN)/hwsim emulate mnist-cnn $(DEMO_TARGETS) --out $(DEMO_OUT)
+
+picture: demo ## the README's picture: the top of the demo's page, through headless Chromium
+	@tools/bootstrap.sh tool chromium chromium
+	@chromium --headless --no-sandbox --disable-gpu --hide-scrollbars --window-size=1280,1030 \
+		--screenshot=docs/demo.png file://$(CURDIR)/$(DEMO_OUT)/report.html 2>/dev/null
+	@echo docs/demo.png
 
 test: $(VENV)/.test ## the tests (installs Icarus Verilog when missing)
 	@tools/bootstrap.sh tool iverilog iverilog
