@@ -1,20 +1,35 @@
-"""Hot loops of the emulator: im2col, pooling on codes, requantization of sums. One pass each, no temporaries."""
+"""Hot loops of the emulator: im2col, pooling on codes, requantization of sums. One pass each, no temporaries.
+
+Each kernel works on items ``first .. last`` and returns 0, as ``hwsim.numerics.threads.split`` expects; items are
+independent.
+"""
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
-from numba import njit, prange
-
-_FIXED_BITS = 31
+from numba import njit
 
 
-@njit(cache=True, parallel=True, nogil=True)
-def im2col(x, kh, kw, stride, pads, dilation, fill, out):  # type: ignore[no-untyped-def]
-    """x [n, h, w, c] -> out [n * oh * ow, kh * kw * c]; padding holds ``fill``."""
-    n, h, w, c = x.shape
-    oh = (h + pads[0] + pads[2] - dilation[0] * (kh - 1) - 1) // stride[0] + 1
-    ow = (w + pads[1] + pads[3] - dilation[1] * (kw - 1) - 1) // stride[1] + 1
-    for row in prange(n * oh):
+@njit(cache=True, nogil=True)
+def im2col(
+    x: Any,
+    kh: int,
+    kw: int,
+    stride: Any,
+    pads: Any,
+    dilation: Any,
+    fill: Any,
+    size: Any,
+    out: Any,
+    first: int,
+    last: int,
+) -> int:
+    """x [n, h, w, c] -> out [n * oh * ow, kh * kw * c] with size = (oh, ow); padding holds ``fill``."""
+    _, h, w, c = x.shape
+    oh, ow = size
+    for row in range(first, last):
         image, y = row // oh, row % oh
         for xo in range(ow):
             target = out[row * ow + xo]
@@ -29,14 +44,17 @@ def im2col(x, kh, kw, stride, pads, dilation, fill, out):  # type: ignore[no-unt
                     else:
                         for k in range(c):
                             target[base + k] = fill
+    return 0
 
 
-@njit(cache=True, parallel=True, nogil=True)
-def max_pool(x, rank, code_of, kernel, stride, pads, out):  # type: ignore[no-untyped-def]
+@njit(cache=True, nogil=True)
+def max_pool(
+    x: Any, rank: Any, code_of: Any, kernel: Any, stride: Any, pads: Any, out: Any, first: int, last: int
+) -> int:
     """Codes [n, h, w, c] -> codes [n, oh, ow, c] of each window's greatest value; ``rank`` orders codes by value."""
-    n, h, w, c = x.shape
+    _, h, w, c = x.shape
     oh, ow = out.shape[1], out.shape[2]
-    for row in prange(n * oh):
+    for row in range(first, last):
         image, y = row // oh, row % oh
         for xo in range(ow):
             for k in range(c):
@@ -50,39 +68,54 @@ def max_pool(x, rank, code_of, kernel, stride, pads, out):  # type: ignore[no-un
                         if 0 <= xi < w:
                             best = max(best, np.int64(rank[x[image, yi, xi, k]]))
                 out[image, y, xo, k] = code_of[best]
+    return 0
 
 
-@njit(cache=True, parallel=True, nogil=True)
-def requantize_float(acc, low, high, factor, zero, least, code_of, out):  # type: ignore[no-untyped-def]
+@njit(cache=True, nogil=True)
+def requantize_float(
+    acc: Any, low: Any, high: Any, factor: Any, zero: Any, least: Any, code_of: Any, out: Any, first: int, last: int
+) -> int:
     """Codes of rint(float32(clamp(acc)) * factor) + zero, saturated; ``code_of[q - least]`` is q's code."""
-    rows, cols = acc.shape
     most = least + code_of.size - 1
-    for r in prange(rows):
-        for j in range(cols):
+    for r in range(first, last):
+        for j in range(acc.shape[1]):
             a = min(max(acc[r, j], low[j]), high[j])
             q = np.rint(np.float32(a) * factor[j]) + np.float32(zero)
             q = min(max(q, np.float32(least)), np.float32(most))
             out[r, j] = code_of[np.int64(q) - least]
+    return 0
 
 
-@njit(cache=True, parallel=True, nogil=True)
-def requantize_fixed(acc, low, high, multiplier, shift, zero, least, code_of, out):  # type: ignore[no-untyped-def]
+@njit(cache=True, nogil=True)
+def requantize_fixed(
+    acc: Any,
+    low: Any,
+    high: Any,
+    multiplier: Any,
+    shift: Any,
+    zero: Any,
+    least: Any,
+    code_of: Any,
+    out: Any,
+    first: int,
+    last: int,
+) -> int:
     """Codes of ((clamp(acc) * multiplier + 2^(shift-1)) >> shift) + zero, saturated (round half up, 64-bit product)."""
-    rows, cols = acc.shape
     most = least + code_of.size - 1
-    for r in prange(rows):
-        for j in range(cols):
+    for r in range(first, last):
+        for j in range(acc.shape[1]):
             a = np.int64(min(max(acc[r, j], low[j]), high[j]))
             q = ((a * multiplier[j] + (np.int64(1) << (shift[j] - 1))) >> shift[j]) + zero
             out[r, j] = code_of[min(max(q, np.int64(least)), np.int64(most)) - least]
+    return 0
 
 
-@njit(cache=True, parallel=True, nogil=True)
-def scale_sums(acc, factor, bias, low, high, out):  # type: ignore[no-untyped-def]
+@njit(cache=True, nogil=True)
+def scale_sums(acc: Any, factor: Any, bias: Any, low: Any, high: Any, out: Any, first: int, last: int) -> int:
     """out = clamp(float32(acc) * factor + bias), float32, one rounding each step."""
-    rows, cols = acc.shape
-    for r in prange(rows):
-        for j in range(cols):
+    for r in range(first, last):
+        for j in range(acc.shape[1]):
             y = np.float32(acc[r, j]) * factor[j]
             y = y + bias[j]
             out[r, j] = min(max(y, low), high)
+    return 0

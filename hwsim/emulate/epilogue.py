@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from hwsim.errors import RecipeError
 from hwsim.ir import Node, QuantParams
 from hwsim.numerics import decode, encode
 from hwsim.numerics.codec import element_format
+from hwsim.numerics.threads import split
 
 Float = NDArray[np.float32]
 _INT32 = np.iinfo(np.int32)
@@ -49,7 +50,8 @@ def reals(sums: Sums, clamps: tuple[Node, ...], vector_format: str) -> Float:
     low, high = bounds(clamps)
     bias = np.zeros_like(sums.scale) if sums.bias is None else sums.bias
     out = np.empty(sums.acc.shape, np.float32)
-    scale_sums(sums.acc, sums.scale, bias, np.float32(low), np.float32(high), out)
+    limits = np.float32(low), np.float32(high)
+    split(partial(scale_sums, sums.acc, sums.scale, bias, *limits, out), len(out), out.size)
     return to_format(out, vector_format)
 
 
@@ -82,9 +84,11 @@ def store(sums: Sums, clamps: tuple[Node, ...], quant: QuantParams, requantize: 
     out = np.empty(sums.acc.shape, code_of.dtype)
     if requantize == "fixed_point":
         multiplier, shift = fixed_point(ratio)
-        requantize_fixed(sums.acc, acc_low, acc_high, multiplier, shift, zero, least, code_of, out)
+        kernel = partial(requantize_fixed, sums.acc, acc_low, acc_high, multiplier, shift, zero, least, code_of, out)
     else:
-        requantize_float(sums.acc, acc_low, acc_high, ratio.astype(np.float32), zero, least, code_of, out)
+        factor = ratio.astype(np.float32)
+        kernel = partial(requantize_float, sums.acc, acc_low, acc_high, factor, zero, least, code_of, out)
+    split(kernel, len(out), out.size)
     return out
 
 

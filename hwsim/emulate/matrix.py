@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from hwsim.errors import RecipeError
 from hwsim.ir import Node
 from hwsim.numerics import QTensor, decode, encode, int_table, mma, units
 from hwsim.numerics.codec import element_format
+from hwsim.numerics.threads import split
 
 Product = Callable[[NDArray[Any], NDArray[Any], NDArray[Any] | None, str], NDArray[Any]]
 """(a codes [M, K], b codes [N, K], c [M, N] or None, unit name) -> d [M, N]."""
@@ -156,16 +158,9 @@ class MatrixEngine:
         if kh == kw == 1 and tuple(attrs["strides"]) == (1, 1) and not any(attrs["pads"]):
             return np.ascontiguousarray(x.transpose(0, 2, 3, 1)).reshape(-1, x.shape[1])
         out = np.empty((x.shape[0] * oh * ow, kh * kw * x.shape[1]), x.dtype)
-        im2col(
-            np.ascontiguousarray(x.transpose(0, 2, 3, 1)),
-            kh,
-            kw,
-            tuple(attrs["strides"]),
-            tuple(attrs["pads"]),
-            tuple(attrs["dilations"]),
-            x.dtype.type(fill),
-            out,
-        )
+        geometry = (tuple(attrs["strides"]), tuple(attrs["pads"]), tuple(attrs["dilations"]))
+        nhwc = np.ascontiguousarray(x.transpose(0, 2, 3, 1))
+        split(partial(im2col, nhwc, kh, kw, *geometry, x.dtype.type(fill), (oh, ow), out), len(x) * oh, out.size)
         return out
 
     def _dynamic(self, step: MatrixStep, env: dict[str, Held]) -> Iterator[tuple[Sums, int]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from hwsim.ir import QuantParams
 from hwsim.numerics import QTensor, decode
 from hwsim.numerics.codec import element_format
+from hwsim.numerics.threads import split
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -83,5 +84,6 @@ def max_pool(held: Stored, attrs: Mapping[str, Any]) -> Stored:
     ow = (x.shape[2] + left + right - size[1]) // stride[1] + 1
     out = np.empty((x.shape[0], oh, ow, x.shape[3]), x.dtype)
     rank, code_of = _ranks(held.quant.format)
-    kernel(x, rank, code_of, tuple(size), tuple(stride), (top, left, bottom, right), out)
+    pads = (top, left, bottom, right)
+    split(partial(kernel, x, rank, code_of, tuple(size), tuple(stride), pads, out), len(x) * oh, out.size)
     return Stored(out.transpose(0, 3, 1, 2), held.quant)

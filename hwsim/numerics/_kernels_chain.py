@@ -1,6 +1,6 @@
 """Compiled loops of the plain matrix units (numba): integers in chain order, FMA chains, exact sums; and table look-up.
 
-Each public kernel works on items ``first .. last`` (elements, or rows of the result) and returns 0, as `_threads.split`
+Each public kernel works on items ``first .. last`` (elements, or rows of the result) and returns 0, as `threads.split`
 expects. Items are independent of each other, so no result depends on the number of threads.
 """
 

@@ -331,7 +331,7 @@ def fused_matmul(a: Any, b: Any, c: Any, a_scale: Any, b_scale: Any, out: Any, r
         first, last: tiles to compute, of ceil(M / TILE_M) * ceil(N / TILE_N), row by row.
 
     Returns:
-        0, as `_threads.split` expects.
+        0, as `threads.split` expects.
     """
     across = (b.shape[0] + TILE_N - 1) // TILE_N
     for tile in range(first, last):

@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hwsim.errors import FormatError
-from hwsim.numerics._threads import split
 from hwsim.numerics.catalog import formats
 from hwsim.numerics.format import FloatLayout, Format, IntegerLayout, TableLayout
 from hwsim.numerics.geometry import Runs, runs
 from hwsim.numerics.options import sorted_table
 from hwsim.numerics.plan import Plan, plan
+from hwsim.numerics.threads import split
 
 Codes = NDArray[Any]  # uint8, uint16 or uint32: `Format.code_dtype`
 

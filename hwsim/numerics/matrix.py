@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hwsim.errors import UnitError
-from hwsim.numerics._threads import split
 from hwsim.numerics.codec import decode, element_format, int_table
 from hwsim.numerics.format import FloatLayout, Format
+from hwsim.numerics.threads import split
 from hwsim.numerics.unit import ExactUnit, FmaChainUnit, FusedUnit, IntegerUnit, MatrixUnit, ScaledFusedUnit
 from hwsim.numerics.unit_catalog import units
 

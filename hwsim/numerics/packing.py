@@ -25,9 +25,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hwsim.errors import FormatError, unknown
-from hwsim.numerics._threads import split
 from hwsim.numerics.codec import Codes, check_codes, element_format
 from hwsim.numerics.format import Format, Source
+from hwsim.numerics.threads import split
 
 
 @dataclass(frozen=True)

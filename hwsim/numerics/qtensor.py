@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwsim.errors import FormatError
-from hwsim.numerics._threads import split
 from hwsim.numerics.codec import Codes, check_codes, decode, decode_table, element_format
 from hwsim.numerics.geometry import normalise_axis, runs, scale_shape
+from hwsim.numerics.threads import split
 
 _NAN_SCALES = ("e8m0", "ue4m3")  # scale formats in which a NaN marks a whole block as NaN
 

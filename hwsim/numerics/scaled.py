@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hwsim.errors import FormatError
-from hwsim.numerics._threads import split
 from hwsim.numerics.codec import Codes, element_format, general, random_array, real_array
 from hwsim.numerics.format import Format, IntegerLayout
 from hwsim.numerics.geometry import Runs, runs, scale_shape
 from hwsim.numerics.plan import Plan, plan
+from hwsim.numerics.threads import split
 
 
 def encode_scaled(

@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwsim.errors import FormatError
-from hwsim.numerics._threads import split
 from hwsim.numerics.codec import decode, encode
 from hwsim.numerics.format import FloatLayout, Format, IntegerLayout
 from hwsim.numerics.geometry import normalise_axis, runs, scale_shape
+from hwsim.numerics.threads import split
 
 Extremes = tuple[NDArray[np.float64], NDArray[np.float64]]
 _TINY = np.float32(2.0**-149)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hwsim.numerics import Format, _threads, decode, encode, encode_scaled, formats
+from hwsim.numerics import Format, decode, encode, encode_scaled, formats, threads
 from hwsim.numerics.codec import general
 from hwsim.numerics.geometry import runs
 from hwsim.numerics.plan import plan
@@ -89,7 +89,7 @@ def test_threads_do_not_change_results(name, monkeypatch):
     values = decode(parallel, name)
     random = np.random.default_rng(1).integers(0, 2**32, x.size, np.uint32)
     stochastic = encode(x, name, rounding="stochastic", random_bits=random)
-    monkeypatch.setattr(_threads, "_SERIAL_ELEMENTS", 1 << 40)
+    monkeypatch.setattr(threads, "_SERIAL_ELEMENTS", 1 << 40)
     np.testing.assert_array_equal(encode(x, name), parallel)
     np.testing.assert_array_equal(decode(parallel, name), values)
     np.testing.assert_array_equal(encode(x, name, rounding="stochastic", random_bits=random), stochastic)
