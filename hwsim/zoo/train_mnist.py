@@ -103,7 +103,7 @@ def train(images: Pixels, labels: Labels, *, epochs: int = EPOCHS, seed: int = S
     )
     averaged = torch.optim.swa_utils.AveragedModel(
         model,
-        multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(AVERAGE_DECAY),  # type: ignore[no-untyped-call]
+        multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(AVERAGE_DECAY),
         use_buffers=True,
     )
     x_all = torch.from_numpy(images).float() / 255
@@ -124,11 +124,11 @@ def train(images: Pixels, labels: Labels, *, epochs: int = EPOCHS, seed: int = S
     for epoch in range(epochs):
         model.train()
         total = 0.0
-        for pick in torch.randperm(len(y_all), generator=rng).split(BATCH):  # type: ignore[no-untyped-call]
+        for pick in torch.randperm(len(y_all), generator=rng).split(BATCH):
             x = x_all[pick] if epoch >= epochs - SHARP_EPOCHS else jitter(x_all[pick])
             loss = functional.cross_entropy(model(x), y_all[pick])
             optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             optimizer.step()
             schedule.step()
             averaged.update_parameters(model)
