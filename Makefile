@@ -28,6 +28,7 @@ picture: demo ## the README's picture: the top of the demo's page, through headl
 
 test: $(VENV)/.test ## the tests (installs Icarus Verilog when missing)
 	@tools/bootstrap.sh tool iverilog iverilog
+	@tools/bootstrap.sh libpython $(VENV)
 	@if [ -n "$$CI" ]; then tools/bootstrap.sh tool chromium chromium; fi
 	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(TESTS)
 

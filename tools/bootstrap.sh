@@ -3,6 +3,7 @@
 #   tools/bootstrap.sh python            print a Python of 3.11 or later ($PYTHON overrides)
 #   tools/bootstrap.sh venv DIR          make a virtual environment with it
 #   tools/bootstrap.sh tool PROGRAM PACKAGE   install a program from apt when it is missing
+#   tools/bootstrap.sh libpython DIR     install the shared library of that environment's Python when it is missing
 # Each failure is one line that says what to run; the exit status is 3 (a tool is missing).
 set -euo pipefail
 
@@ -65,6 +66,16 @@ make_venv() {
     "$python" -m venv --clear "$dir"
 }
 
+# cocotb runs Python inside the simulator and loads it as a shared library, which Debian packs on its own.
+need_libpython() {
+    local python=$1/bin/python package
+    local present='import find_libpython, sys; sys.exit(find_libpython.find_libpython() is None)'
+    "$python" -c "$present" && return
+    package=$("$python" -c 'import sys; print("libpython%d.%d" % sys.version_info[:2])')
+    apt_install "$package" && "$python" -c "$present" && return
+    fail "the shared library of $("$python" --version) is missing; run: sudo apt-get install $package"
+}
+
 case "${1:-}" in
 python) find_python ;;
 venv) make_venv "$2" ;;
@@ -73,5 +84,6 @@ tool)
         apt_install "$3" ||
         fail "$2 is missing and could not be installed; run: sudo apt-get update && sudo apt-get install $3"
     ;;
-*) fail "usage: tools/bootstrap.sh python | venv DIR | tool PROGRAM PACKAGE" ;;
+libpython) need_libpython "$2" ;;
+*) fail "usage: tools/bootstrap.sh python | venv DIR | tool PROGRAM PACKAGE | libpython DIR" ;;
 esac

@@ -120,7 +120,12 @@ def main() -> None:
     """Entry point of the command ``hwsim``."""
     if os.environ.get("_HWSIM_COMPLETE"):
         group.main(prog_name="hwsim")  # the shell asks for completions
-    sys.exit(run())
+    status = run()
+    if status == INTERRUPTED:
+        # Python may otherwise end itself by the signal, when the interrupt passed through an exec'd string.
+        sys.stderr.flush()
+        os._exit(status)
+    sys.exit(status)
 
 
 def _typed(arguments: Sequence[str]) -> str:
