@@ -220,7 +220,12 @@ def _pool_cost(ins: Sequence[Shape], out: Shape, attrs: Mapping[str, Any]) -> fl
     return elements(out) * float(prod(attrs["kernel_shape"]))
 
 
-_CONV: Mapping[str, type | tuple[type, int]] = {"strides": (int, 2), "pads": (int, 4), "dilations": (int, 2), "group": int}
+_CONV: Mapping[str, type | tuple[type, int]] = {
+    "strides": (int, 2),
+    "pads": (int, 4),
+    "dilations": (int, 2),
+    "group": int,
+}
 _POOL: Mapping[str, type | tuple[type, int]] = {"kernel_shape": (int, 2), "strides": (int, 2), "pads": (int, 4)}
 
 OPS: Mapping[str, OpDef] = {

@@ -287,8 +287,9 @@ def measured() -> list[tuple[str, int, int, int, float, float]]:
     ],
 )
 def test_h100_products_against_silicon(dtype: str, fmt: str, output: str, latency: float, energy: float) -> None:
-    """Mean absolute errors, in sample: launch time, L2 rate, multicast and the energy prices were chosen over these very
-    rows, once for all of them. The bounds sit just above what the model reaches; they catch a change for the worse."""
+    """Mean absolute errors, in sample: launch time, L2 rate, multicast and the energy prices were chosen over these
+    very rows, once for all of them. The bounds sit just above what the model reaches; they catch a change for the
+    worse."""
     target = load_target("nvidia-h100")
     run = partial(estimate, target=target)
     rows = [row for row in measured() if row[0] == dtype]
