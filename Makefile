@@ -43,7 +43,7 @@ layers: $(VENV)/.dev ## import-linter: which room may import which
 	$(BIN)/lint-imports
 
 bench: $(VENV)/.test ## the benchmarks
-	$(BIN)/python -m pytest bench --benchmark-only
+	@for script in bench/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
 clean: ## remove the virtual environment and everything made by a build or a test
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .benchmarks
