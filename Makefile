@@ -9,10 +9,11 @@ TESTS ?= tests
 PIP   := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 DEMO_OUT     := reports/demo
+GALLERY      := reports
 DEMO_TARGETS := --target nvidia-h100 --target ascend-910b4 --target hwsim-int4-ws16
 
 .DEFAULT_GOAL := help
-.PHONY: help demo picture test lint types layers bench clean
+.PHONY: help demo gallery test lint types layers bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -20,16 +21,20 @@ help: ## list the targets
 demo: $(VENV)/.base ## a trained network on three chips, bit-exact, and an HTML report that compares them
 	@$(BIN)/hwsim emulate mnist-cnn $(DEMO_TARGETS) --out $(DEMO_OUT)
 
-picture: demo ## the README's picture: the top of the demo's page, through headless Chromium
-	@tools/bootstrap.sh tool chromium chromium
+gallery: $(VENV)/.test ## what reports/ shows, made again: the demo's page and its picture, the proof of the array
+	@.ci/bootstrap.sh tool iverilog iverilog
+	@.ci/bootstrap.sh libpython $(VENV)
+	@.ci/bootstrap.sh tool chromium chromium
+	@$(BIN)/hwsim emulate mnist-cnn $(DEMO_TARGETS) --out $(GALLERY)/mnist-cnn
 	@chromium --headless --no-sandbox --disable-gpu --hide-scrollbars --window-size=1280,1030 \
-		--screenshot=docs/demo.png file://$(CURDIR)/$(DEMO_OUT)/report.html 2>/dev/null
-	@echo docs/demo.png
+		--screenshot=docs/demo.png file://$(CURDIR)/$(GALLERY)/mnist-cnn/report.html 2>/dev/null
+	@$(BIN)/hwsim verify > $(GALLERY)/verify-int4.txt
+	@$(BIN)/hwsim verify --network mnist-cnn --layer conv1 --layer conv2 --images 20 > $(GALLERY)/network-on-rtl.txt
 
 test: $(VENV)/.test ## the tests (installs Icarus Verilog when missing)
-	@tools/bootstrap.sh tool iverilog iverilog
-	@tools/bootstrap.sh libpython $(VENV)
-	@if [ -n "$$CI" ]; then tools/bootstrap.sh tool chromium chromium; fi
+	@.ci/bootstrap.sh tool iverilog iverilog
+	@.ci/bootstrap.sh libpython $(VENV)
+	@if [ -n "$$CI" ]; then .ci/bootstrap.sh tool chromium chromium; fi
 	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(TESTS)
 
 lint: $(VENV)/.dev ## ruff: rules and formatting
@@ -51,7 +56,7 @@ clean: ## remove the virtual environment and everything made by a build or a tes
 
 # Each stamp is as new as what it was installed from, so a second run installs nothing.
 $(VENV)/.made:
-	@tools/bootstrap.sh venv $(VENV)
+	@.ci/bootstrap.sh venv $(VENV)
 	@touch $@
 
 $(VENV)/.base: pyproject.toml | $(VENV)/.made

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # What a bare Debian or Ubuntu machine may lack. Called by the Makefile:
-#   tools/bootstrap.sh python            print a Python of 3.11 or later ($PYTHON overrides)
-#   tools/bootstrap.sh venv DIR          make a virtual environment with it
-#   tools/bootstrap.sh tool PROGRAM PACKAGE   install a program from apt when it is missing
-#   tools/bootstrap.sh libpython DIR     install the shared library of that environment's Python when it is missing
+#   .ci/bootstrap.sh python            print a Python of 3.11 or later ($PYTHON overrides)
+#   .ci/bootstrap.sh venv DIR          make a virtual environment with it
+#   .ci/bootstrap.sh tool PROGRAM PACKAGE   install a program from apt when it is missing
+#   .ci/bootstrap.sh libpython DIR     install the shared library of that environment's Python when it is missing
 # Each failure is one line that says what to run; the exit status is 3 (a tool is missing).
 set -euo pipefail
 
@@ -85,5 +85,5 @@ tool)
         fail "$2 is missing and could not be installed; run: sudo apt-get update && sudo apt-get install $3"
     ;;
 libpython) need_libpython "$2" ;;
-*) fail "usage: tools/bootstrap.sh python | venv DIR | tool PROGRAM PACKAGE | libpython DIR" ;;
+*) fail "usage: .ci/bootstrap.sh python | venv DIR | tool PROGRAM PACKAGE | libpython DIR" ;;
 esac
