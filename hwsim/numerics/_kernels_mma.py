@@ -15,8 +15,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-TILE_M = 64
-TILE_N = 128
+from hwsim.numerics._kernels_codes import TILE_M, TILE_N, read, read_tile, write_tile
 
 
 class Rule(NamedTuple):
@@ -57,16 +56,17 @@ _CUT_E8M13 = ~((1 << 39) - 1)
 _TO_INTEGER = 1.5 * 2.0**52  # adding and subtracting it rounds to an integer, ties to even
 
 
-@njit(cache=True, nogil=True)
-def _panel(src: Any, scale: Any, row0: int, rows: int, k0: int, ks: Any, least: float, rule: Any, out: Any) -> bool:
+@njit(cache=True, nogil=True, error_model="numpy")
+def _panel(operand: Any, row0: int, rows: int, k0: int, ks: Any, least: float, rule: Any, out: Any) -> bool:
     """Decode ``rows`` rows and the K indices ``k0 + ks`` of an operand into k-major panels.
 
     out[0] holds the number times its block scale (grouped terms are scaled later), non-finite ones as zero; out[1] its
     power of two as the unit sees it (subnormals at the least exponent, zero as 0); out[2] the scaled number with its
     infinities and NaNs. Returns True where one is not finite.
     """
+    codes, reader, scale, scales = operand
     value, power, raw = out[0], out[1], out[2]
-    width = src.shape[1]
+    width = codes.shape[1] // reader.size
     special = False
     for k in range(ks.size):
         kk = k0 + ks[k]
@@ -77,14 +77,14 @@ def _panel(src: Any, scale: Any, row0: int, rows: int, k0: int, ks: Any, least: 
             continue
         column = kk // rule.block
         for j in range(rows):
-            raw[k, j] = src[row0 + j, kk]
+            raw[k, j] = read(codes, reader, row0 + j, kk)
         raw_bits = raw[k].view(np.int64)
         power_bits = power[k].view(np.int64)
         for j in range(rows):
             power_bits[j] = raw_bits[j] & _EXPONENT_BITS
         for j in range(rows):
             x = raw[k, j]
-            s = scale[row0 + j, column]
+            s = scales[scale[row0 + j, column]]
             scaled = x * s
             finite = scaled - scaled == 0.0
             p = power[k, j]
@@ -97,7 +97,7 @@ def _panel(src: Any, scale: Any, row0: int, rows: int, k0: int, ks: Any, least: 
     return special
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _align_products(a: Any, b: Any, m: int, fraction_bits: int, top: Any, scale: Any, total: Any) -> None:
     """total[j] += the sum over k of trunc(a * b * scale[j]), once top[j] is raised to the largest product's power.
 
@@ -129,7 +129,7 @@ def _align_products(a: Any, b: Any, m: int, fraction_bits: int, top: Any, scale:
             total[j] += t0 + t1
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _invert(power: Any, fraction_bits: int, out: Any) -> None:
     """out = 2**fraction_bits / power for powers of two, by their exponent fields."""
     power_bits, out_bits = power.view(np.int64), out.view(np.int64)
@@ -137,7 +137,7 @@ def _invert(power: Any, fraction_bits: int, out: Any) -> None:
         out_bits[j] = ((2046 + fraction_bits) << 52) - power_bits[j]
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _align_groups(
     a: Any, b: Any, a_scale: Any, b_scale: Any, m: int, group: int, fraction_bits: int, top: Any, scale: Any, total: Any
 ) -> None:
@@ -172,7 +172,7 @@ def _align_groups(
             total[j] += np.trunc(d[j] * (s * q[j]) * scale[j])
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _round(v: Any, part: Any, mode: int) -> None:
     """Round v in place: to FP32 or E8M13 toward zero, or to FP16, nearest even. Overflow is infinite, zero is +0.
 
@@ -210,7 +210,7 @@ def _round(v: Any, part: Any, mode: int) -> None:
         v[j] = (-np.inf if x <= -(2.0**128) else r) + 0.0
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _add_specials(araw: Any, braw: Any, m: int, total: Any) -> None:
     """total = the IEEE sum of the products: NaN or infinite exactly where a special operand makes it so."""
     total[:] = 0.0
@@ -221,7 +221,7 @@ def _add_specials(araw: Any, braw: Any, m: int, total: Any) -> None:
             total[j] += x * b[j]
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _step(a: Any, b: Any, a_scale: Any, b_scale: Any, special: bool, rule: Any, acc: Any, work: Any) -> None:
     """One fused step on a tile: acc[m, n] = round(acc + sum of the panel's products). ``work``: scratch [4, n]."""
     rows, n = acc.shape
@@ -269,15 +269,16 @@ def _step(a: Any, b: Any, a_scale: Any, b_scale: Any, special: bool, rule: Any, 
                 c[j] = result[j] if c[j] - c[j] == 0.0 else c[j]
 
 
-@njit(cache=True, nogil=True)
-def _scale_panel(scale: Any, row0: int, rows: int, k0: int, rule: Any, out: Any) -> None:
+@njit(cache=True, nogil=True, error_model="numpy")
+def _scale_panel(operand: Any, row0: int, rows: int, k0: int, rule: Any, out: Any) -> None:
     """Block scales of each group from K index k0: out[0] the value (non-finite as zero), out[1] its power of two."""
+    _, _, scale, scales = operand
     for g in range(out.shape[1]):
         value, power = out[0, g], out[1, g]
         bits = power.view(np.int64)
         column = min((k0 + g * rule.group) // rule.block, scale.shape[1] - 1)
         for j in range(rows):
-            x = scale[row0 + j, column]
+            x = scales[scale[row0 + j, column]]
             value[j] = x if x - x == 0.0 else 0.0
             power[j] = value[j]
         for j in range(rows):
@@ -287,46 +288,29 @@ def _scale_panel(scale: Any, row0: int, rows: int, k0: int, rule: Any, out: Any)
             power[j] = p if value[j] != 0.0 else 0.0
 
 
-@njit(cache=True, nogil=True)
-def _tile(a: Any, b: Any, c: Any, a_scale: Any, b_scale: Any, out: Any, m0: int, n0: int, rule: Any) -> None:
-    """One tile of the product: every instruction along K in turn."""
-    rows, cols = min(TILE_M, a.shape[0] - m0), min(TILE_N, b.shape[0] - n0)
-    steps, terms = rule.steps, rule.steps // rule.group
-    ap, bp = np.empty((3, steps, TILE_M)), np.empty((3, steps, TILE_N))
-    asp, bsp = np.empty((2, terms, TILE_M)), np.empty((2, terms, TILE_N))
-    kept = np.empty((rows, cols))
-    for m in range(rows):
-        for j in range(cols):
-            kept[m, j] = c[m0 + m, n0 + j]
-    chain = np.zeros((rows, cols)) if rule.apart else kept
-    work = np.empty((4, TILE_N))
-    for k0 in range(0, a.shape[1], rule.order.size):
-        for done in range(0, rule.order.size, steps):
-            ks = rule.order[done : done + steps]
-            special = _panel(a, a_scale, m0, rows, k0, ks, rule.least_a, rule, ap)
-            special |= _panel(b, b_scale, n0, cols, k0, ks, rule.least_b, rule, bp)
-            if rule.group > 1:
-                _scale_panel(a_scale, m0, rows, k0 + done, rule, asp)
-                _scale_panel(b_scale, n0, cols, k0 + done, rule, bsp)
-            _step(ap, bp, asp, bsp, special, rule, chain, work)
-        if rule.apart:
-            for m in range(rows):
-                for j in range(cols):
-                    kept[m, j] = np.float32(kept[m, j]) + np.float32(chain[m, j])
-                    chain[m, j] = 0.0
-    for m in range(rows):
-        for j in range(cols):
-            out[m0 + m, n0 + j] = kept[m, j]
-
-
-@njit(cache=True, nogil=True)
-def fused_matmul(a: Any, b: Any, c: Any, a_scale: Any, b_scale: Any, out: Any, rule: Any, first: int, last: int) -> int:
-    """out[m, n] = the truncated fused dot products of a[m, :] and b[n, :], chained onto c[m, n].
+@njit(cache=True, nogil=True, error_model="numpy")
+def fused_matmul(
+    a: Any,
+    b: Any,
+    acc: Any,
+    a_reader: Any,
+    b_reader: Any,
+    reader: Any,
+    nan: int,
+    a_scale: Any,
+    b_scale: Any,
+    scales: Any,
+    rule: Any,
+    first: int,
+    last: int,
+) -> int:
+    """acc[m, n] += the truncated fused dot products of a[m, :] and b[n, :], instruction after instruction.
 
     Args:
-        a, b: operand values, float32 [M, K] and [N, K].
-        c, out: float32 [M, N]; c holds numbers of the accumulator's format. Any NaN stands for NaN in out.
-        a_scale, b_scale: float64 [M, ceil(K / block)] and [N, ceil(K / block)]; ones where the unit has no scales.
+        a, b: bytes of the operands' codes, [M, K * size] and [N, K * size], read by ``a_reader`` and ``b_reader``.
+        acc: bytes of c, [M, N * size], and afterwards of d; read by ``reader``; ``nan`` are the bits of a NaN in d.
+        a_scale, b_scale: scale codes [M, ceil(K / block)] and [N, ceil(K / block)], zeros where the unit has none.
+        scales: float64, the value of each scale code ([1.0] where the unit has none).
         rule: the unit's `Rule`.
         first, last: tiles to compute, of ceil(M / TILE_M) * ceil(N / TILE_N), row by row.
 
@@ -334,6 +318,30 @@ def fused_matmul(a: Any, b: Any, c: Any, a_scale: Any, b_scale: Any, out: Any, r
         0, as `threads.split` expects.
     """
     across = (b.shape[0] + TILE_N - 1) // TILE_N
+    left, right = (a, a_reader, a_scale, scales), (b, b_reader, b_scale, scales)
+    steps, terms = rule.steps, rule.steps // rule.group
+    ap, bp = np.empty((3, steps, TILE_M)), np.empty((3, steps, TILE_N))
+    asp, bsp = np.empty((2, terms, TILE_M)), np.empty((2, terms, TILE_N))
+    work = np.empty((4, TILE_N))
     for tile in range(first, last):
-        _tile(a, b, c, a_scale, b_scale, out, tile // across * TILE_M, tile % across * TILE_N, rule)
+        m0, n0 = tile // across * TILE_M, tile % across * TILE_N
+        rows, cols = min(TILE_M, a.shape[0] - m0), min(TILE_N, b.shape[0] - n0)
+        kept = np.empty((rows, cols))
+        read_tile(acc, reader, m0, n0, kept)
+        chain = np.zeros((rows, cols)) if rule.apart else kept
+        for k0 in range(0, a.shape[1] // a_reader.size, rule.order.size):
+            for done in range(0, rule.order.size, steps):
+                ks = rule.order[done : done + steps]
+                special = _panel(left, m0, rows, k0, ks, rule.least_a, rule, ap)
+                special |= _panel(right, n0, cols, k0, ks, rule.least_b, rule, bp)
+                if rule.group > 1:
+                    _scale_panel(left, m0, rows, k0 + done, rule, asp)
+                    _scale_panel(right, n0, cols, k0 + done, rule, bsp)
+                _step(ap, bp, asp, bsp, special, rule, chain, work)
+            if rule.apart:
+                for m in range(rows):
+                    for j in range(cols):
+                        kept[m, j] = np.float32(kept[m, j]) + np.float32(chain[m, j])
+                        chain[m, j] = 0.0
+        write_tile(acc, reader.size, nan, m0, n0, kept)
     return 0

@@ -15,7 +15,7 @@ import numpy as np
 
 from hwsim.errors import UnitError, unknown
 
-Accumulator = Literal["int32", "fp32", "fp16"]
+Accumulator = Literal["int32", "fp32", "fp16", "fp64"]
 Evidence = Literal["silicon", "rtl", "published", "derived", "assumed"]
 ResultRounding = Literal["rz_fp32", "rz_e8m13", "rne_fp16"]
 
@@ -23,7 +23,10 @@ ACCUMULATOR_DTYPES: Mapping[Accumulator, np.dtype[np.generic]] = {
     "int32": np.dtype(np.int32),
     "fp32": np.dtype(np.float32),
     "fp16": np.dtype(np.float16),
+    "fp64": np.dtype(np.float64),
 }
+QUIET_NAN: Mapping[Accumulator, int] = {"fp16": 0x7E00, "fp32": 0x7FC00000, "fp64": 0x7FF8000000000000}
+ALL_ONES_NAN: Mapping[Accumulator, int] = {"fp16": 0x7FFF, "fp32": 0x7FFFFFFF}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +37,7 @@ class MatrixUnit:
         name: ``<vendor>.<arch>.<instruction>.<types>``.
         a_format, b_format: names of the element formats whose codes the unit takes.
         accumulator: type of c and d.
+        nan: bits of every NaN that comes out; None takes the class's own (an integer accumulator has none).
         evidence: what the arithmetic is held against: ``silicon`` (equal to a recording of the chip), ``rtl`` (equal to
             our Verilog), ``published`` (a paper or manual), ``derived`` (follows from another entry), ``assumed``.
         source: the document or recording.
@@ -47,11 +51,17 @@ class MatrixUnit:
     evidence: Evidence
     source: str
     note: str = ""
+    nan: int | None = None
 
     @property
     def accumulator_dtype(self) -> np.dtype[np.generic]:
-        """numpy type of c and d: int32, float32 or float16."""
+        """numpy type of c and d: int32, float32, float16 or float64."""
         return ACCUMULATOR_DTYPES[self.accumulator]
+
+    def _set_default(self, field: str, value: object, unset: object = None) -> None:
+        """Give a field that its caller left open what the class says."""
+        if getattr(self, field) == unset:
+            object.__setattr__(self, field, value)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +95,7 @@ class FusedUnit(MatrixUnit):
         fraction_bits: bits kept below the largest exponent (F).
         floor_exponent: least value of the largest exponent (e0).
         rounding: ``rz_fp32`` (toward zero), ``rz_e8m13`` (toward zero at 13 mantissa bits, in an FP32 container) or
-            ``rne_fp16`` (nearest even). NaN comes out as 0x7FFFFFFF (FP16: 0x7FFF), a zero as +0.
+            ``rne_fp16`` (nearest even). A NaN has all its low bits set, a zero is +0.
         instruction_products: products of one instruction; more than ``products`` are chained. K is padded with zeros
             to a multiple of it.
         operands_become: format that both operands are converted to, exactly, before they are multiplied (a subnormal
@@ -104,9 +114,9 @@ class FusedUnit(MatrixUnit):
     addend_apart: bool = False
 
     def __post_init__(self) -> None:
-        if self.instruction_products == 0:
-            object.__setattr__(self, "instruction_products", self.products)
+        self._set_default("instruction_products", self.products, unset=0)
         _require(self, self.accumulator in ("fp32", "fp16"), "accumulator", "fp32 or fp16", self.accumulator)
+        self._set_default("nan", ALL_ONES_NAN[self.accumulator])
         _require(self, self.products >= 4 and self.products % 4 == 0, "products", "a multiple of 4", self.products)
         whole = self.instruction_products % self.products == 0
         _require(self, whole, "instruction_products", f"a multiple of {self.products}", self.instruction_products)
@@ -152,19 +162,125 @@ class ScaledFusedUnit(FusedUnit):
 
 
 @dataclass(frozen=True, kw_only=True)
-class FmaChainUnit(MatrixUnit):
-    """One FP32 fused multiply-add for each k in turn, nearest even, onto c."""
+class TwoStageUnit(MatrixUnit):
+    """CDNA3's dot product: products cut against the largest of them, then their sum floored against c (MMA-Sim).
+
+    The products are aligned to the largest exponent among them and cut toward zero at ``fraction_bits``. Their sum is
+    floored at ``sum_bits`` + 1 and c at ``fraction_bits`` below the larger exponent of the two (a zero c has that of
+    the smallest normal number). What they add to is normalised, floored at ``sum_bits`` and rounded to FP32, nearest
+    even. A product of 2**128 or more is infinite.
+
+    Attributes:
+        products: products summed at once (L).
+        fraction_bits, sum_bits: bits kept below the larger exponent in the first and in the second stage.
+        interleaved: even and odd K indices are summed apart and each sum is floored at ``fraction_bits`` before they
+            meet; a c that lies wholly below that is dropped instead of floored.
+    """
+
+    products: int
+    fraction_bits: int = 24
+    sum_bits: int = 31
+    interleaved: bool = False
 
     def __post_init__(self) -> None:
         _require(self, self.accumulator == "fp32", "accumulator", "fp32", self.accumulator)
+        _require(self, self.products >= 2 and self.products % 2 == 0, "products", "an even number", self.products)
+        _require(self, 1 <= self.fraction_bits <= 24, "fraction_bits", "1..24", self.fraction_bits)
+        _require(self, 24 <= self.sum_bits <= 35, "sum_bits", "24..35", self.sum_bits)
+        self._set_default("nan", ALL_ONES_NAN["fp32"])
+
+
+@dataclass(frozen=True, kw_only=True)
+class FlushedTreeUnit(MatrixUnit):
+    """CDNA2's chain of small trees of FP32 operations, each nearest even, whose subnormal results become zero.
+
+    Subnormal operands, and a subnormal c of an instruction, become +0. Products are added in pairs, pairs of pairs
+    where there are four, and then to c; a subnormal result becomes a zero of its sign.
+
+    Attributes:
+        products: products of one tree, 2 or 4.
+        instruction_products: products of one instruction, several trees in a chain.
+    """
+
+    products: int
+    instruction_products: int
+
+    def __post_init__(self) -> None:
+        _require(self, self.accumulator == "fp32", "accumulator", "fp32", self.accumulator)
+        _require(self, self.products in (2, 4), "products", "2 or 4", self.products)
+        whole = self.instruction_products >= self.products and self.instruction_products % self.products == 0
+        _require(self, whole, "instruction_products", f"a multiple of {self.products}", self.instruction_products)
+        self._set_default("nan", QUIET_NAN["fp32"])
+
+
+@dataclass(frozen=True, kw_only=True)
+class FmaChainUnit(MatrixUnit):
+    """One fused multiply-add for each k in turn, nearest even, onto c: FP32, or FP64 for operands of format ``fp64``.
+
+    ``fp64`` is the one operand format that `formats` does not list: its codes are binary64 patterns, uint64.
+    """
+
+    def __post_init__(self) -> None:
+        _require(self, self.accumulator in ("fp32", "fp64"), "accumulator", "fp32 or fp64", self.accumulator)
+        wide = (self.a_format == "fp64", self.b_format == "fp64")
+        _require(self, wide == (self.accumulator == "fp64",) * 2, "a_format, b_format", "fp64 with fp64 only", wide)
+        self._set_default("nan", QUIET_NAN[self.accumulator])
 
 
 @dataclass(frozen=True, kw_only=True)
 class ExactUnit(MatrixUnit):
-    """The exact sum of c and all products along K, rounded once to FP32, nearest even (a Kulisch accumulator)."""
+    """The exact sum of c and products, rounded once to FP32, nearest even; a zero is +0.
+
+    Attributes:
+        products: products that are summed before a rounding; more are chained. 0: all of K.
+    """
+
+    products: int = 0
 
     def __post_init__(self) -> None:
         _require(self, self.accumulator == "fp32", "accumulator", "fp32", self.accumulator)
+        _require(self, self.products >= 0, "products", "0 or more", self.products)
+        self._set_default("nan", QUIET_NAN["fp32"])
+
+
+@dataclass(frozen=True, kw_only=True)
+class KulischUnit(MatrixUnit):
+    """A fixed-point register that products enter exactly; it is read once, to FP32, nearest even.
+
+    c enters with its bits below the register cut off (toward minus infinity). The register is two's complement and
+    wraps; infinities and NaN follow IEEE 754 beside it.
+
+    Attributes:
+        lowest_exponent: the register's lowest bit counts 2**lowest_exponent, at most the least product.
+        register_bits: width, with the sign.
+    """
+
+    lowest_exponent: int
+    register_bits: int
+
+    def __post_init__(self) -> None:
+        _require(self, self.accumulator == "fp32", "accumulator", "fp32", self.accumulator)
+        _require(self, -298 <= self.lowest_exponent <= 0, "lowest_exponent", "-298..0", self.lowest_exponent)
+        room = 640 - (self.lowest_exponent + 298)
+        _require(self, 8 <= self.register_bits <= room, "register_bits", f"8..{room}", self.register_bits)
+        self._set_default("nan", QUIET_NAN["fp32"])
+
+
+@dataclass(frozen=True, kw_only=True)
+class PopcountUnit(MatrixUnit):
+    """One-bit operands combined bit by bit and counted, added to an INT32 accumulator that wraps.
+
+    Attributes:
+        operation: ``xor`` and ``and`` count ones; ``xnor`` counts equal bits less unequal ones, which is the sum of
+            products of -1 and +1.
+    """
+
+    operation: Literal["xor", "and", "xnor"]
+
+    def __post_init__(self) -> None:
+        _require(self, self.accumulator == "int32", "accumulator", "int32", self.accumulator)
+        _require(self, self.operation in ("xor", "and", "xnor"), "operation", "xor, and or xnor", self.operation)
+        _require(self, (self.a_format, self.b_format) == ("binary",) * 2, "formats", "binary", self.a_format)
 
 
 def _require(unit: MatrixUnit, holds: bool, field: str, expected: str, found: object) -> None:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hwsim.numerics import matrix
+from hwsim.numerics import matrix_loops
 from hwsim.numerics.matrix import mma
 from hwsim.numerics.unit import IntegerUnit
 from hwsim.numerics.unit_catalog import units
@@ -155,5 +155,5 @@ def test_threads_do_not_change_results(monkeypatch: pytest.MonkeyPatch, parts: i
             kernel(first, last)
         return 0
 
-    monkeypatch.setattr(matrix, "split", split)
+    monkeypatch.setattr(matrix_loops, "split", split)
     assert np.array_equal(mma(a, b, c, "ascend.cube.int8"), want)
