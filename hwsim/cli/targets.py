@@ -63,15 +63,9 @@ def _peak(target: Target) -> str:
     """Operations a second (two a multiply-accumulate) at the default precision."""
     from hwsim.report.humanise import si
 
-    mode, machine = target.precision(), target.machine
-    if machine.kind == "gpu":
-        macs = machine.sms.value * (mode.macs_per_cycle.value if mode.macs_per_cycle else 0)
-    elif mode.block is not None:
-        macs = machine.cores.value * mode.block.m.value * mode.block.k.value * mode.block.n.value
-    else:
-        rows, cols = machine.rows, machine.cols
-        macs = machine.cores.value * (rows.value if rows else 0) * (cols.value if cols else 0)
-    return plain(si(2.0 * macs * machine.clock_hz.value, "op/s"))
+    from hwsim.perf import peak_macs_per_s
+
+    return plain(si(2.0 * peak_macs_per_s(target), "op/s"))
 
 
 def _page(target: Target) -> str:

@@ -3,7 +3,8 @@
 A product is cut among the cores; each core's array works through its folds while the next operands arrive, so a layer
 takes the longest of computing, reading shared memory and reading DRAM, after the time in which its first operands
 come, and after its launch where the target declares one. Weights are read from DRAM in every pass; activations are,
-too, unless they stay on the chip between layers. Not
+too, unless they stay on the chip between layers. Where a host link is declared, a network's input and output cross it
+before and after the work instead. Not
 modelled: bank conflicts, refresh, the network between cores, and reuse of weights from one pass to the next.
 """
 
@@ -20,7 +21,7 @@ from hwsim.perf.energy import ActionCounts, EnergyTable
 from hwsim.perf.machine import Placement, Timing, input_bytes, output_bytes, row, weight_bytes
 from hwsim.perf.result import LayerEstimate
 from hwsim.perf.sizes import bits_per_element
-from hwsim.perf.systolic import DATAFLOWS, Cube, Dataflow, ceil_div
+from hwsim.perf.systolic import DATAFLOWS, Cube, Dataflow, Packed, ceil_div
 from hwsim.perf.tiling import operand_traffic
 
 if TYPE_CHECKING:
@@ -88,8 +89,12 @@ class ArrayMachine:
 
     def matrix(self, work: MatrixWork, place: Placement, table: EnergyTable) -> LayerEstimate:
         """Time and count one product; see the module for what is and is not in it."""
+        place, host = self._host(work, place)
         plans = (self._plan(work, split, place) for split in dict.fromkeys(self._splits(work)))
         plan = min(plans, key=lambda plan: (plan.timing.cycles, plan.into_cores))
+        timing = plan.timing
+        late = host + (self._tail(plan.split, work.k) if self.spec.barrier else 0)
+        timing = Timing(timing.cycles + late, timing.compute_cycles, timing.bound)
         split = plan.split
         words = self.flow.words(split.m, split.n, work.k)
         in_bits, weight_bits = bits_per_element(work.input_format), bits_per_element(work.weight_format)
@@ -101,7 +106,7 @@ class ArrayMachine:
             shared_bytes=plan.shared,
             dram_bytes=plan.dram,
         )
-        return self._row(work, plan.timing, counts, table, self.flow.macs_per_cycle * self.cores)
+        return self._row(work, timing, counts, table, self.flow.macs_per_cycle * self.cores)
 
     def vector(self, work: VectorWork, place: Placement, table: EnergyTable, slack_cycles: int) -> LayerEstimate:
         """Time and count a vector operation; a fused one reads and writes no memory and costs what ``slack_cycles``
@@ -111,6 +116,7 @@ class ArrayMachine:
             late = max(0, compute - slack_cycles)
             timing = Timing(late, late, "vector")
             return self._row(work, timing, ActionCounts(vector_op=work.operations), table, self.vector_rate)
+        place, host = self._host(work, place)
         read, written = input_bytes(work), output_bytes(work)
         dram = (0 if place.input_resident else read) + (0 if place.output_resident else written)
         counts = ActionCounts(
@@ -120,9 +126,23 @@ class ArrayMachine:
             dram_bytes=dram,
         )
         timing = self._overlap(compute, dram, counts.shared_bytes, 0)
-        if timing.bound == "compute":
-            timing = Timing(timing.cycles, timing.compute_cycles, "vector")
+        bound = "vector" if timing.bound == "compute" else timing.bound
+        timing = Timing(timing.cycles + host, timing.compute_cycles, bound)
         return self._row(work, timing, counts, table, self.vector_rate)
+
+    def _host(self, work: MatrixWork | VectorWork, place: Placement) -> tuple[Placement, int]:
+        """Cycles of the host link, and the placement of what is then on the chip."""
+        if self.spec.host is None:
+            return place, 0
+        size = (input_bytes(work) if place.first else 0) + (output_bytes(work) if place.last else 0)
+        cycles = ceil(size * self.clock_hz / self.spec.host.bytes_per_s.value)
+        return Placement(place.input_resident or place.first, place.output_resident or place.last), cycles
+
+    def _tail(self, split: Split, k: int) -> int:
+        """Cycles that the last result tile takes through the vector unit, a value a lane."""
+        height, width = self.flow.result_tile(split.m, split.n, k, self.accumulators)
+        rows = split.m % height or height
+        return ceil_div(rows * width * self.cores, self.vector_rate)
 
     def _splits(self, work: MatrixWork) -> Iterator[Split]:
         """Ways to use all cores; a product is cut in m and n only where there are fewer groups than cores."""
@@ -205,4 +225,5 @@ def _dataflow(target: Target, spec: SystolicMachine, precision: Precision) -> Da
         return Cube(block.m.value, block.k.value, block.n.value, spec.pipeline_cycles.value)
     if spec.rows is None or spec.cols is None:
         raise TargetError(f"{target.name}: dataflow {spec.dataflow} needs rows and cols")
-    return DATAFLOWS[spec.dataflow](spec.rows.value, spec.cols.value, spec.fold_overlap == "full")
+    array = DATAFLOWS[spec.dataflow](spec.rows.value, spec.cols.value, spec.fold_overlap == "full")
+    return Packed(array, precision.macs_per_element.value) if precision.macs_per_element else array

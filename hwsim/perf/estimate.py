@@ -59,6 +59,15 @@ def estimate(workload: Workload, target: Target, precision: str | None = None) -
     )
 
 
+def peak_macs_per_s(target: Target, precision: str | None = None) -> float:
+    """Most multiply-accumulates a second of a target at a precision (its default where none is given).
+
+    Raises:
+        TargetError: no such precision.
+    """
+    return _machine(target, target.precision(precision)).peak_macs_per_s
+
+
 def matching_precision(workload: Workload, target: Target) -> str:
     """The target's precision for the operand formats of the workload's largest product.
 
@@ -107,6 +116,8 @@ def _walk(workload: Workload, machine: Machine, table: EnergyTable) -> tuple[Lay
         place = Placement(
             input_resident=index > 0 and input_bytes(op) <= room,
             output_resident=index < last and output_bytes(op) <= room,
+            first=index == 0,
+            last=index == last,
         )
         if isinstance(op, MatrixWork):
             rows.append(machine.matrix(op, place, table))

@@ -14,10 +14,13 @@ from hwsim.perf.sizes import tensor_bytes
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Which tensors of an operation stay on the chip, so that memory chips see nothing of them."""
+    """Which tensors of an operation stay on the chip, so that memory chips see nothing of them; and whether it is the
+    network's first (its input comes from the host) or last (its output goes there)."""
 
     input_resident: bool
     output_resident: bool
+    first: bool = False
+    last: bool = False
 
 
 class Machine(Protocol):

@@ -204,6 +204,35 @@ class Cube:
         return self.m0, self.n0
 
 
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """An array whose elements multiply ``depth`` pairs a cycle and add them up: k is ``depth`` times shorter."""
+
+    inner: Dataflow
+    depth: int
+
+    @property
+    def macs_per_cycle(self) -> int:
+        return self.inner.macs_per_cycle * self.depth
+
+    def cycles(self, m: int, n: int, k: int, accumulators: int) -> int:
+        return self.inner.cycles(m, n, ceil_div(k, self.depth), accumulators)
+
+    def words(self, m: int, n: int, k: int) -> Words:
+        short = self.inner.words(m, n, ceil_div(k, self.depth))
+        return Words(short.activations * self.depth, short.weights * self.depth, short.partial_sums)
+
+    def first_operands(self) -> tuple[int, int]:
+        activations, weights = self.inner.first_operands()
+        return activations * self.depth, weights * self.depth
+
+    def result_tile(self, m: int, n: int, k: int, accumulators: int) -> tuple[int, int]:
+        return self.inner.result_tile(m, n, ceil_div(k, self.depth), accumulators)
+
+    def granule(self) -> tuple[int, int]:
+        return self.inner.granule()
+
+
 DATAFLOWS: dict[str, Callable[[int, int, bool], Dataflow]] = {
     "ws": WeightStationary,
     "os": OutputStationary,

@@ -243,6 +243,11 @@ def _check_machine(document: Document, target: Target) -> None:
         needed = (
             "macs_per_cycle" if isinstance(machine, GpuMachine) else "block" if machine.dataflow == "cube" else None
         )
+        if precision.macs_per_element is not None and (isinstance(machine, GpuMachine) or machine.dataflow == "cube"):
+            raise TargetError(
+                f"precisions.{name}: expected key 'macs_per_element' only on an array of rows and columns",
+                where=document.where(("precisions", name)),
+            )
         for key in ("macs_per_cycle", "block"):
             if (getattr(precision, key) is not None) != (key == needed):
                 verb = "expected" if key == needed else "expected no"

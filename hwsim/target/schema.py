@@ -92,6 +92,7 @@ class Precision(_Sourced):
         macs_per_cycle: multiply-accumulates a core (an SM) does in a cycle; needed by ``gpu`` machines.
         multicast: neighbouring thread blocks that fetch a common operand once (Hopper's clusters); ``gpu`` only.
         block: what a ``cube`` does in a cycle; needed by ``systolic`` machines of dataflow ``cube``.
+        macs_per_element: multiply-accumulates an array element does in a cycle, along k; 1 where absent.
         mac_pj: energy of one multiply-accumulate with its operand registers.
     """
 
@@ -103,6 +104,7 @@ class Precision(_Sourced):
     macs_per_cycle: Count | None = None
     multicast: Count | None = None
     block: CubeBlock | None = None
+    macs_per_element: Count | None = None
     mac_pj: Energy
 
 
@@ -118,6 +120,12 @@ class SharedMemory(_Model):
     """On-chip memory that all cores share (an L2 cache, a system buffer)."""
 
     capacity_bytes: Count
+    bytes_per_s: Quantity
+
+
+class HostLink(_Model):
+    """The way from the host: a network's input and output cross it, before and after the work."""
+
     bytes_per_s: Quantity
 
 
@@ -147,6 +155,9 @@ class SystolicMachine(_Model):
         pipeline_cycles: of ``cube``, from a block's operands to its sum; absent otherwise.
         launch_s: time from one operation's end to the next one's start, where a scheduler dispatches each; absent where
             a fixed sequence runs without gaps.
+        host: where a network's input and output come over a link of their own, and not from ``dram``.
+        barrier: a product starts only when the results of the one before have left the vector unit, so the last result
+            tile's way through it is not hidden.
     """
 
     kind: Literal["systolic"]
@@ -161,6 +172,8 @@ class SystolicMachine(_Model):
     memory: Scratchpads
     shared: SharedMemory | None = None
     dram: Dram
+    host: HostLink | None = None
+    barrier: bool = False
 
 
 class GpuMachine(_Model):
@@ -215,6 +228,21 @@ class EnergyTable(_Model):
     static_w: Quantity
 
 
+class Constraints(_Model):
+    """What a use of the chip allows; each is optional, and every estimate is held against those that are given.
+
+    Attributes:
+        power_w: mean power of the chip with its memory.
+        latency_s: time of one batch.
+        memory_bytes: weights, the largest layer's activations and cached keys and values; where absent, the chip's own
+            memory is the limit.
+    """
+
+    power_w: Quantity | None = None
+    latency_s: Quantity | None = None
+    memory_bytes: Count | None = None
+
+
 class Target(_Model):
     """One chip."""
 
@@ -228,6 +256,7 @@ class Target(_Model):
     machine: Annotated[SystolicMachine | GpuMachine, Field(discriminator="kind")]
     vector: VectorUnit
     energy: EnergyTable
+    constraints: Constraints | None = None
 
     def precision(self, name: str | None = None) -> Precision:
         """The named precision, or the default one.
