@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 )
 @click.option("--unit", metavar="U", help="Matrix unit to prove; default: hwsim.rtl.int4.")
 @click.option("--all", "every", is_flag=True, help="Prove every unit that has Verilog.")
-@click.option("--sim", default="icarus", show_default=True, metavar="S", help="Simulator.")
+@click.option("--sim", default="icarus", show_default=True, metavar="S", help="Simulator: icarus or verilator.")
 @click.option("--tiles", type=click.IntRange(min=1), default=200, show_default=True, help="Random tiles.")
 @click.option("--rows", type=click.IntRange(min=1), default=16, show_default=True, help="Rows of the array.")
 @click.option("--cols", type=click.IntRange(min=1), default=16, show_default=True, help="Columns of the array.")

@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 
 from hwsim.errors import DataError
 from hwsim.verify.catalog import RtlUnit, array_parameters, pe_parameters
-from hwsim.verify.simulator import Design, simulate
+from hwsim.verify.simulator import SIMULATORS, Design, simulate
 
 Codes = NDArray[np.uint8]
 Sums = NDArray[np.int32]
+_WHOLE = {8: "<u1", 16: "<u2", 32: "<u4"}
 
 
 @dataclass(frozen=True)
@@ -93,13 +94,23 @@ class ReplayRun:
 
 def pack_lanes(values: NDArray[Any], bits: int) -> NDArray[np.uint8]:
     """Rows of lanes as little-endian bit vectors of whole bytes: [n, lanes] -> uint8 [n, ceil(lanes * bits / 8)]."""
-    lanes = np.asarray(values).astype(np.int64)
-    flat = (lanes[..., None] >> np.arange(bits)).astype(np.uint8) & 1
+    lanes = np.asarray(values)
+    if bits in _WHOLE:
+        whole: NDArray[np.uint8] = np.ascontiguousarray(lanes.astype(_WHOLE[bits])).view(np.uint8)
+        return whole.reshape(len(lanes), -1)
+    if bits == 4 and lanes.shape[1] % 2 == 0:
+        nibbles = lanes.astype(np.uint8) & 15
+        packed: NDArray[np.uint8] = nibbles[:, ::2] | nibbles[:, 1::2] << 4
+        return packed
+    flat = (lanes.astype(np.int64)[..., None] >> np.arange(bits)).astype(np.uint8) & 1
     return np.packbits(flat.reshape(len(lanes), -1), axis=1, bitorder="little")
 
 
 def unpack_lanes(raw: NDArray[np.uint8], lanes: int, bits: int) -> Sums:
     """Inverse of ``pack_lanes`` for signed lanes of at most 32 bits: uint8 [n, bytes] -> int32 [n, lanes]."""
+    if bits in _WHOLE:
+        signed = np.dtype(_WHOLE[bits].replace("u", "i"))
+        return np.ascontiguousarray(raw[:, : lanes * bits // 8]).view(signed).astype(np.int32)
     flat = np.unpackbits(raw, axis=1, count=lanes * bits, bitorder="little").reshape(len(raw), lanes, bits)
     weights = np.left_shift(np.int64(1), np.arange(bits))
     weights[-1] = -weights[-1]
@@ -118,31 +129,44 @@ def run_stream(array: Array, w: Codes, a: Codes, c: Sums, *, limit_cycles: int, 
         ToolError: the simulation could not be run.
     """
     chains, folds, m, _ = a.shape
-    words = (array.cols * array.width("ACC_W") + 31) // 32
-    with tempfile.TemporaryDirectory(prefix="hwsim-") as temporary:
-        job = Path(temporary)
-        _big_endian(job / "w.bin", w[:, :, ::-1].reshape(-1, array.cols), array.width("W_W"))
-        _big_endian(job / "a.bin", a.reshape(-1, array.rows), array.width("A_W"))
-        _big_endian(job / "c.bin", c.reshape(-1, array.cols), array.width("ACC_W"))
-        settings = {"chains": chains, "folds": folds, "m": m, "limit_cycles": limit_cycles}
-        (job / "job.json").write_text(json.dumps(settings), encoding="utf-8")
-        simulate(array.sim, array.harness_design(m), "stream", job, seed=array.seed, wave=wave)
-        end = json.loads((job / "result.json").read_text(encoding="utf-8"))
-        rows = _records(job / "out.bin", 1 + words)
-        times = _records(job / "folds.bin", 2).astype(np.int64)
+    w_rows = pack_lanes(w[:, :, ::-1].reshape(-1, array.cols), array.width("W_W"))
+    a_rows = pack_lanes(a.reshape(-1, array.rows), array.width("A_W"))
+    c_rows = pack_lanes(c.reshape(-1, array.cols), array.width("ACC_W"))
+    if SIMULATORS[array.sim].compiled:
+        from hwsim.verify.compiled import Compiled
+
+        with Compiled(array.array_design(), seed=array.seed, wave=wave) as model:
+            rows, began, ended, stray, done = model.stream_ws(
+                w_rows, a_rows, c_rows, load_rows=array.rows, chains=chains, folds=folds, m=m, limit=limit_cycles
+            )
+        known = np.ones(len(rows), dtype=np.bool_)
+    else:
+        with tempfile.TemporaryDirectory(prefix="hwsim-") as temporary:
+            job = Path(temporary)
+            for name, packed in (("w", w_rows), ("a", a_rows), ("c", c_rows)):
+                (job / f"{name}.bin").write_bytes(packed[:, ::-1].tobytes())
+            settings = {"chains": chains, "folds": folds, "m": m, "limit_cycles": limit_cycles}
+            (job / "job.json").write_text(json.dumps(settings), encoding="utf-8")
+            simulate(array.sim, array.harness_design(m), "stream", job, seed=array.seed, wave=wave)
+            end = json.loads((job / "result.json").read_text(encoding="utf-8"))
+            words = (array.cols * array.width("ACC_W") + 31) // 32
+            records = _records(job / "out.bin", 1 + words)
+            times = _records(job / "folds.bin", 2).astype(np.int64)
+        rows = np.ascontiguousarray(records[:, 1:]).view(np.uint8).reshape(len(records), 4 * words)
+        known = records[:, 0] == 0
+        began, ended, stray, done = times[:, 0], times[:, 1], int(end["stray"]), bool(end["done"])
     sums = np.zeros((chains * m, array.cols), dtype=np.int32)
     good = np.zeros(chains * m, dtype=np.bool_)
-    raw = np.ascontiguousarray(rows[:, 1:]).view(np.uint8).reshape(len(rows), 4 * words)
-    sums[: len(rows)] = unpack_lanes(raw, array.cols, array.width("ACC_W"))
-    good[: len(rows)] = rows[:, 0] == 0
+    sums[: len(rows)] = unpack_lanes(rows, array.cols, array.width("ACC_W"))
+    good[: len(rows)] = known
     return StreamRun(
         sums=sums.reshape(chains, m, array.cols),
         good=good.reshape(chains, m),
         came=len(rows),
-        began=times[:, 0],
-        ended=times[:, 1],
-        stray=int(end["stray"]),
-        done=bool(end["done"]),
+        began=began,
+        ended=ended,
+        stray=stray,
+        done=done,
     )
 
 
@@ -162,6 +186,14 @@ def run_replay(
         ToolError: the simulation could not be run.
     """
     cycles = len(next(iter(inputs.values())))
+    if SIMULATORS[sim].compiled:
+        from hwsim.verify.compiled import Compiled
+
+        with Compiled(design, seed=seed, wave=wave) as model:
+            seen = model.replay(inputs, ("valid_out", "psum_out"))
+        when = np.flatnonzero(seen["valid_out"][:, 0])
+        sums = unpack_lanes(seen["psum_out"][when], lanes, bits)
+        return ReplayRun(cycles=when, lanes=sums, known=np.ones(len(when), dtype=np.bool_))
     with tempfile.TemporaryDirectory(prefix="hwsim-") as temporary:
         job = Path(temporary)
         for name, values in inputs.items():
@@ -177,10 +209,6 @@ def run_replay(
         lanes=unpack_lanes(rows, lanes, bits),
         known=np.array(end["known"], dtype=np.bool_),
     )
-
-
-def _big_endian(path: Path, values: NDArray[Any], bits: int) -> None:
-    path.write_bytes(pack_lanes(values, bits)[:, ::-1].tobytes())
 
 
 def _records(path: Path, words: int) -> NDArray[np.uint32]:

@@ -20,7 +20,7 @@ class CheckRow:
         seconds: wall time of build, simulation and comparison.
         simulated_cycles: clock cycles simulated.
         first_mismatch: operands, expected and got of the first difference; None where there is none.
-        wave_file: recording (FST) of the failing case; None where nothing failed or no recording was asked for.
+        wave_file: recording (FST or VCD) of the failing case; None where nothing failed or no recording was asked for.
     """
 
     check: str

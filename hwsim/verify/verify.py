@@ -42,11 +42,11 @@ def verify_rtl(
 
     Args:
         unit: a name in ``hwsim.verify.RTL_UNITS``; the golden model is ``hwsim.mma`` with that unit.
-        sim: simulator, ``icarus``.
+        sim: simulator: ``icarus`` (under cocotb) or ``verilator`` (compiled, some thousand times faster).
         tiles: random tiles of m x cols x rows.
         rows, cols: shape of the array. m: activation rows a tile.
         seed: of everything random; the same seed drives the same values.
-        waves: ``on_failure`` records the failing case of each check that fails (FST); ``never`` does not.
+        waves: ``on_failure`` records the failing case of each check that fails (FST, or VCD); ``never`` does not.
         waves_dir: where recordings go; default ``waves`` in the cache folder (``$HWSIM_CACHE`` or ``~/.cache/hwsim``).
         sources: Verilog files of your own; a module they define takes the place of ours of the same name.
         checks: names of the checks to run, in order; default all of ``hwsim.verify.CHECKS``.
@@ -85,7 +85,8 @@ def verify_rtl(
         began = time.perf_counter()
         outcome = CHECKS[name](plan)
         bad = outcome.mismatches + outcome.cycle_mismatches > 0
-        wave = recordings.resolve() / f"{unit}-{name}-{_digest(plan)}.fst" if bad and waves == "on_failure" else None
+        recording = f"{unit}-{name}-{_digest(plan)}{SIMULATORS[sim].wave_suffix}"
+        wave = recordings.resolve() / recording if bad and waves == "on_failure" else None
         kept = _record(outcome, wave) if wave is not None else None
         row = CheckRow(
             check=name,
