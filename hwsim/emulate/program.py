@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from hwsim.errors import RecipeError
 from hwsim.ir import OPS, Graph, Node, Value, VectorWork, Workload, check
 from hwsim.ir.graph import BATCH
-from hwsim.ir.ops import elements
+from hwsim.ir.infer import elements
 from hwsim.ir.workload import MatrixWork, Work
 from hwsim.numerics import QTensor, units
 from hwsim.numerics.codec import element_format

@@ -15,14 +15,15 @@ from typing import Any
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import ModelProto, NodeProto
+from onnx import ModelProto, NodeProto, TensorProto
 
 from hwsim.errors import HwsimError, ModelError
-from hwsim.io._onnx_file import FLOATS, array, attributes, type_name
+from hwsim.io._onnx_file import FLOATS, WHOLE, array, attributes, type_name
 from hwsim.io._onnx_shapes import FOLDED, TRIALS, Held, Known, Live, batched, fold, infer, real
 from hwsim.ir import BATCH, Graph, Node, Value, check
 from hwsim.ir.graph import Attr, Constant, Shape
-from hwsim.ir.ops import OPS, elements
+from hwsim.ir.infer import elements
+from hwsim.ir.ops import OPS
 
 MAX_ELEMENTS = 1 << 31
 """Most elements that one run-time value may have, per inference."""
@@ -44,6 +45,8 @@ class Op:
         self.out = importer.clean(node.output[0])
         self.declared: Shape = ()
         """Shape of the output as onnx infers it."""
+        self.elem: int = TensorProto.FLOAT
+        """Element type of the output as onnx infers it."""
 
     def error(self, message: str) -> ModelError:
         """A ModelError at this node."""
@@ -82,6 +85,17 @@ class Op:
         if bad:
             raise self.error(f"{here}: {bad} of {found.size} numbers are NaN or infinite")
         return found
+
+    def operand(self, index: int, what: str) -> str:
+        """The name of an input, computed at run time or constant; whole numbers and truth values become real."""
+        if self.is_live(index):
+            return self.live(index).name
+        found = self.known(index, what)
+        if found.dtype.kind not in "biu":
+            return self.constant(index, what)
+        if found.size and np.abs(found.astype(np.int64)).max() > 1 << 24:
+            raise self.error(f"{what} {self.node.input[index]!r} holds whole numbers beyond 2^24")
+        return self.new_constant(found, what)
 
     def constant(self, index: int, what: str, change: Callable[[Any], Any] | None = None) -> str:
         """Put a constant input into our graph, changed or as it is; its name."""
@@ -191,8 +205,8 @@ class Importer:
     def _input(self, info: onnx.ValueInfoProto) -> None:
         here = f"{self.where}: input {info.name!r}"
         tensor = info.type.tensor_type
-        if not info.type.HasField("tensor_type") or tensor.elem_type not in FLOATS:
-            raise ModelError(f"expected a float tensor, found {type_name(tensor.elem_type)}", where=here)
+        if not info.type.HasField("tensor_type") or tensor.elem_type not in (*FLOATS, *WHOLE):
+            raise ModelError(f"expected a tensor of numbers, found {type_name(tensor.elem_type)}", where=here)
         dims: list[int | None] = [d.dim_value if d.HasField("dim_value") else None for d in tensor.shape.dim]
         if len(dims) < 2:
             raise ModelError(
@@ -218,7 +232,7 @@ class Importer:
             raise ModelError(f"shape {list(shape)} is over the limit of {MAX_ELEMENTS} elements", where=here)
         self.inputs.append(name)
         self.values[name] = Value(name, shape)
-        self.env[info.name] = Live(name, shape)
+        self.env[info.name] = Live(name, shape, tensor.elem_type if tensor.elem_type in WHOLE else TensorProto.FLOAT)
 
     def _node(self, index: int, node: NodeProto) -> None:
         label = node.name or (node.output[0] if node.output else f"#{index}")
@@ -228,7 +242,7 @@ class Importer:
         if not node.output or not node.output[0]:
             raise ModelError("the node has no output", where=where)
         for extra in node.output[1:]:
-            if extra and self.uses[extra]:
+            if extra and self.uses[extra] and node.op_type != "Split":
                 raise ModelError(f"only the first output is supported, {extra!r} is used", where=where)
         missing = [i for i in node.input if i and i not in self.env]
         if missing:
@@ -252,12 +266,15 @@ class Importer:
     def _import(self, op: Op) -> None:
         if op.op == "Reshape":
             op.inputs[1] = self._keep_batch(op)
-        shapes = [infer(op.node, op.inputs, trial, self.opset, op.where) for trial in range(len(TRIALS))]
-        op.declared = batched(shapes, op.where)
+        if op.op == "Resize" and op.has(3) and self.batch is not None:
+            sizes = op.known(3, "sizes")
+            op.inputs[3] = Known(tuple(np.concatenate([[trial], sizes[1:]]).astype(np.int64) for trial in TRIALS))
+        found = [infer(op.node, op.inputs, trial, self.opset, op.where) for trial in range(len(TRIALS))]
+        op.declared, op.elem = batched([shape for shape, _ in found], op.where), found[0][1]
         name = self.handlers[op.op](op)
         if self.values[name].shape != op.declared:
             raise op.error(f"onnx infers shape {list(op.declared)}, hwsim {list(self.values[name].shape)}")
-        self.env[op.node.output[0]] = Live(name, op.declared)
+        self.env[op.node.output[0]] = Live(name, op.declared, op.elem)
 
     def _keep_batch(self, op: Op) -> Known:
         """The shape of a Reshape with the batch left open, where the file was exported at one fixed batch size."""

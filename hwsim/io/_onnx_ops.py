@@ -6,14 +6,16 @@ operator, it is written with those that it has (a 1-D convolution becomes a 2-D 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
+from onnx import TensorProto
 
-from hwsim.io._onnx_graph import Handler, Op
+from hwsim.io._onnx_file import FLOATS, type_name
+from hwsim.io._onnx_graph import Op
 from hwsim.ir.graph import Attr
 
 LARGEST = float(np.finfo(np.float32).max)
@@ -158,16 +160,17 @@ def global_average_pool(op: Op) -> str:
     return _global(op)
 
 
-def reduce_mean(op: Op) -> str:
-    """ReduceMean over height and width."""
+def reduce(op: Op) -> str:
+    """ReduceMean, ReduceSum, ReduceMax; the mean over all spatial dimensions is a GlobalAveragePool."""
     x = op.live()
     found = op.attrs.get("axes")
     if op.has(1):
         found = tuple(int(a) for a in op.known(1, "axes").reshape(-1))
     axes = sorted({int(a) % len(x.shape) for a in found or range(len(x.shape))})
-    if len(x.shape) not in (3, 4) or axes != list(range(2, len(x.shape))):
-        raise op.error(f"only the mean over all spatial dimensions is supported, found axes {axes} of {list(x.shape)}")
-    return _global(op, keep=bool(op.attrs.get("keepdims", 1)))
+    keep = int(op.attrs.get("keepdims", 1))
+    if op.op == "ReduceMean" and len(x.shape) in (3, 4) and axes == list(range(2, len(x.shape))):
+        return _global(op, keep=bool(keep))
+    return op.emit(op.op, [x.name], {"axes": tuple(axes), "keepdims": keep})
 
 
 def gemm(op: Op) -> str:
@@ -211,8 +214,10 @@ def matmul(op: Op) -> str:
 
 
 def binary(op: Op) -> str:
-    """Add, Sub, Mul, Div; a constant per channel added to a product without bias becomes its bias."""
+    """Add, Sub, Mul, Div and their like; a constant per channel added to a product without bias becomes its bias."""
     names: list[str] = []
+    if op.op == "Div" and op.elem not in FLOATS:
+        raise op.error("a division of whole numbers at run time is not supported")
     for index in (0, 1):
         if op.is_live(index):
             names.append(op.live(index).name)
@@ -221,16 +226,17 @@ def binary(op: Op) -> str:
             raise op.error(f"divisor {op.node.input[1]!r} holds zeros")
         if op.op == "Add" and _fuse_bias(op, 1 - index, index):
             return op.out
-        names.append(op.constant(index, "operand"))
+        names.append(op.operand(index, "operand"))
     return op.emit(op.op, names)
 
 
 def total(op: Op) -> str:
-    """Sum of any number of inputs, as additions from the left; run-time values first."""
+    """Sum, Max or Min of any number of inputs, taken in pairs from the left; run-time values first."""
+    pairwise = "Add" if op.op == "Sum" else op.op
     order = sorted(range(len(op.inputs)), key=lambda i: not op.is_live(i))
-    names = [op.live(i).name if op.is_live(i) else op.constant(i, "addend") for i in order]
+    names = [op.operand(i, "operand") for i in order]
     for at, name in enumerate(names[1:], start=2):
-        names[0] = op.emit("Add", [names[0], name], tag="" if at == len(names) else f"part{at - 1}")
+        names[0] = op.emit(pairwise, [names[0], name], tag="" if at == len(names) else f"part{at - 1}")
     return names[0]
 
 
@@ -355,40 +361,8 @@ def identity(op: Op) -> str:
 
 
 def cast(op: Op) -> str:
-    """Cast between floating-point types: values are float32 here."""
-    from hwsim.io._onnx_file import FLOATS, type_name
-
-    if op.attrs.get("to") not in FLOATS:
+    """Cast to a type that holds the same numbers: values are real here."""
+    to, held = op.attrs.get("to"), op.live().elem
+    if to not in FLOATS and (held in FLOATS or to == TensorProto.BOOL != held):
         raise op.error(f"a run-time Cast to {type_name(op.attrs.get('to', 0))} is not supported")
     return op.live().name
-
-
-HANDLERS: Mapping[str, Handler] = {
-    "Add": binary,
-    "AveragePool": average_pool,
-    "BatchNormalization": batchnorm,
-    "Cast": cast,
-    "Clip": clip,
-    "Concat": concat,
-    "Conv": conv,
-    "Div": binary,
-    "Dropout": identity,
-    "Flatten": flatten,
-    "Gemm": gemm,
-    "GlobalAveragePool": global_average_pool,
-    "Identity": identity,
-    "MatMul": matmul,
-    "MaxPool": max_pool,
-    "Mul": binary,
-    "Pad": pad,
-    "ReduceMean": reduce_mean,
-    "Relu": unary,
-    "Reshape": reshape,
-    "Sigmoid": unary,
-    "Softmax": softmax,
-    "Squeeze": reshape,
-    "Sub": binary,
-    "Sum": total,
-    "Transpose": transpose,
-    "Unsqueeze": reshape,
-}

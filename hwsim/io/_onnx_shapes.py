@@ -42,25 +42,43 @@ FOLDED = (
     "Concat",
     "ConstantOfShape",
     "Div",
+    "Equal",
+    "Exp",
+    "Expand",
+    "Floor",
     "Gather",
+    "Greater",
     "Identity",
+    "Less",
+    "Max",
+    "Min",
     "Mul",
+    "Neg",
+    "Not",
+    "Pow",
+    "Range",
+    "Reciprocal",
+    "ReduceProd",
     "Reshape",
     "Slice",
+    "Sqrt",
     "Squeeze",
     "Sub",
+    "Tile",
     "Transpose",
     "Unsqueeze",
+    "Where",
 )
 """Computed at import where every input is known (by onnx's reference evaluator)."""
 
 
 @dataclass(frozen=True)
 class Live:
-    """A value that exists only at run time."""
+    """A value that exists only at run time; ``elem`` is its element type in the file."""
 
     name: str
     shape: Shape
+    elem: int = TensorProto.FLOAT
 
     def at(self, batch: int) -> list[int]:
         """Its shape at one batch size."""
@@ -98,13 +116,13 @@ def real(value: NDArray[Any], what: str, where: str) -> NDArray[Any]:
     return cast
 
 
-def infer(node: NodeProto, inputs: Sequence[Held], trial: int, opset: int, where: str) -> list[int]:
-    """Shape of the first output at one trial batch size, by onnx."""
+def infer(node: NodeProto, inputs: Sequence[Held], trial: int, opset: int, where: str) -> tuple[list[int], int]:
+    """Shape and element type of the first output at one trial batch size, by onnx."""
     types: dict[str, onnx.TypeProto] = {}
     data: dict[str, TensorProto] = {}
     for name, held in zip(node.input, inputs, strict=True):
         if isinstance(held, Live):
-            types[name] = helper.make_tensor_type_proto(TensorProto.FLOAT, held.at(TRIALS[trial]))
+            types[name] = helper.make_tensor_type_proto(held.elem, held.at(TRIALS[trial]))
         elif isinstance(held, Known):
             value = held.trials[trial]
             types[name] = helper.make_tensor_type_proto(helper.np_dtype_to_tensor_dtype(value.dtype), value.shape)
@@ -124,7 +142,7 @@ def infer(node: NodeProto, inputs: Sequence[Held], trial: int, opset: int, where
     dims = [d.dim_value if d.HasField("dim_value") else 0 for d in tensor.shape.dim]
     if any(d < 1 for d in dims):
         raise ModelError(f"the output would have shape {dims}; every dimension must be at least 1", where=where)
-    return dims
+    return dims, int(tensor.elem_type)
 
 
 def batched(shapes: Sequence[list[int]], where: str) -> Shape:
@@ -159,7 +177,7 @@ def fold(node: NodeProto, inputs: Sequence[Held], opset: int, where: str) -> Kno
     fixed = all(h is None or (isinstance(h, Known) and h.fixed is not None) for h in inputs)
     for trial in range(1 if fixed else len(TRIALS)):
         try:
-            count = prod(infer(node, inputs, trial, opset, where))
+            count = prod(infer(node, inputs, trial, opset, where)[0])
         except ModelError as err:
             raise ModelError(f"cannot be computed at import: {err.message}", where=where) from None
         if count > MAX_FOLDED:

@@ -16,8 +16,8 @@ from onnx import ModelProto
 
 from hwsim.io._onnx_file import MAX_MODEL_BYTES, read, verify
 from hwsim.io._onnx_graph import Importer
-from hwsim.io._onnx_ops import HANDLERS
 from hwsim.io._onnx_shapes import FOLDED
+from hwsim.io._onnx_table import HANDLERS
 from hwsim.ir import Graph
 
 __all__ = ["MAX_MODEL_BYTES", "SUPPORTED", "from_model", "load"]

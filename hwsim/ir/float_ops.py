@@ -42,7 +42,11 @@ def conv(ins: Inputs, attrs: Attrs) -> Array:
     n, _, oh, ow = view.shape[:4]
     y = np.empty((n, out, oh, ow), dtype=np.float32)
     each = out // group
-    for g in range(group):
+    if per_group == each == 1:  # depthwise: a sum over taps is much faster than a product a channel
+        y.fill(0)
+        for i, j in np.ndindex(kh, kw):
+            y += view[..., i, j] * w[:, 0, i, j, None, None]
+    for g in range(0 if per_group == each == 1 else group):
         cols = view[:, g * per_group : (g + 1) * per_group].transpose(0, 2, 3, 1, 4, 5).reshape(n * oh * ow, -1)
         part = cols @ w[g * each : (g + 1) * each].reshape(each, -1).T
         y[:, g * each : (g + 1) * each] = part.reshape(n, oh, ow, each).transpose(0, 3, 1, 2)

@@ -19,12 +19,14 @@ def check_input(name: str, x: NDArray[Any], shape: Shape, where: str) -> Array:
     """``x`` as float32, after checking it against a declared shape.
 
     Raises:
-        DataError: another shape, no rows, or numbers that are not finite.
+        DataError: another shape, no rows, numbers that are not finite, or whole numbers beyond 2^24.
     """
     if x.ndim != len(shape) or any(d != BATCH and d != n for d, n in zip(shape, x.shape, strict=False)):
         raise DataError(f"input {name!r} must have shape {list(shape)}, found {list(x.shape)}", where=where)
     if x.size == 0:
         raise DataError(f"input {name!r} is empty: shape {list(x.shape)}", where=where)
+    if x.dtype.kind in "iu" and np.abs(x.astype(np.int64)).max() > 1 << 24:
+        raise DataError(f"input {name!r} holds whole numbers beyond 2^24, which float32 does not hold", where=where)
     x = np.ascontiguousarray(x, dtype=np.float32)
     if not np.isfinite(x).all():
         raise DataError(f"input {name!r} holds NaN or infinite numbers", where=where)

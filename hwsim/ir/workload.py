@@ -95,12 +95,15 @@ class Workload:
         batch: inferences that the sizes cover.
         ops: in execution order.
         precision: the target's precision mode it was bound to; empty when not bound.
+        eager: the operations run one by one, as a framework runs them, and not as a compiler would fuse them; only
+            machines with a launch for each kernel tell the difference.
     """
 
     name: str
     batch: int
     ops: tuple[Work, ...]
     precision: str = ""
+    eager: bool = False
 
     @property
     def macs(self) -> int:
@@ -128,7 +131,7 @@ def gemm(
     """One matrix product [m, k] x [k, n] as a workload (``weights`` and ``activations`` are format names).
 
     ``accumulator`` defaults to int32 for integer operands and fp32 otherwise; ``output`` to int32 or, for floats, fp16
-    (bf16 where the activations are).
+    (bf16 where the activations are; fp32 for tf32).
 
     Raises:
         DataError: a size below 1.
@@ -140,7 +143,7 @@ def gemm(
         formats[fmt]
     integer = "int" in weights and "int" in activations
     accumulator = accumulator or ("int32" if integer else "fp32")
-    output = output or ("int32" if integer else ("bf16" if activations == "bf16" else "fp16"))
+    output = output or ("int32" if integer else {"bf16": "bf16", "tf32": "fp32"}.get(activations, "fp16"))
     work = MatrixWork(
         name=name,
         op="Gemm",

@@ -73,9 +73,9 @@ def test_size_is_checked_before_reading(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_unsupported_operator_is_named_with_its_node_and_the_list(tmp_path: Path) -> None:
-    model = build([node("Relu", "x", "a"), node("Gelu", "a", "y")], ("N", 4), opset=20)
+    model = build([node("Relu", "x", "a"), node("Celu", "a", "y")], ("N", 4), opset=20)
     line = refusal(save(model, tmp_path / "m.onnx"))
-    for word in ("'Gelu'", "'the_Gelu'", "Conv", "nearest is 'Relu'", "MaxPool", "Softmax"):
+    for word in ("'Celu'", "'the_Celu'", "Conv", "nearest is 'Relu'", "MaxPool", "Softmax"):
         assert word in line
     foreign = build([node("Relu", "x", "y")], ("N", 4))
     foreign.graph.node[0].domain = "com.example"
@@ -174,7 +174,11 @@ BAD: dict[str, tuple[ModelProto, str]] = {
     "run-time Cast": (one("Cast", ("N", 5), to=TensorProto.INT64), "int64"),
     "old opset": (one("Relu", ("N", 5), opset=6), "opset 6 is outside"),
     "future opset": (altered(lambda m: setattr(m.opset_import[0], "version", 999)), "opset 999"),
-    "whole-number input": (build([node("Relu", "x", "y")], ("N", 4), elem_type=TensorProto.INT32), "found int32"),
+    "text input": (build([node("Identity", "x", "y")], ("N", 4), elem_type=TensorProto.STRING), "found string"),
+    "division of whole numbers": (build([node("Div", "x x", "y")], ("N", 4), elem_type=TensorProto.INT32), "division"),
+    "split of the batch": (build([node("Split", "x", "y", axis=0)], (2, 4)), "batch"),
+    "cut of the batch": (build([node("Slice", "x", "y", starts=[1], ends=[2])], ("N", 4), opset=9), "batch must stay dimension 0"),
+    "cubic": (one("Resize", ("N", 1, 4, 4), None, np.array([1, 1, 2, 2], np.float32), mode="cubic"), "nearest, linear"),
     "constant output": (build([node("Relu", "x", "a"), node("Identity", "w", "y")], ("N", 4), {"w": f32(2)}), "'y'"),
     "input as output": (build([node("Relu", "x", "a"), node("Identity", "x", "y")], ("N", 4)), "computed from"),
     "two batches": (build([node("Add", "a b", "y")], (), inputs={"a": (2, 4), "b": (3, 4)}), "batch"),

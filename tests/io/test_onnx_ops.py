@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -10,10 +11,12 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from onnx import ModelProto, TensorProto, helper
 
-from hwsim.errors import ModelError
-from hwsim.io._onnx_ops import HANDLERS
+from hwsim.errors import DataError, ModelError
+from hwsim.io._onnx_table import HANDLERS
 from hwsim.io.onnx import SUPPORTED, from_model
-from tests.io.models import agree, build, one
+from hwsim.ir.float_layout import COORDINATES, NEAREST
+from hwsim.ir.reference import run
+from tests.io.models import agree, build, close, judge, one
 from tests.oracles import need_module
 
 need_module("onnxruntime")
@@ -83,6 +86,79 @@ CASES: dict[str, ModelProto] = {
     "Pad": one("Pad", IMAGE, np.array([0, 0, 1, 2, 0, 0, 0, 3], I64), np.float32(0.5)),
     "Pad attributes": one("Pad", IMAGE, opset=7, pads=[0, 1, 0, 0, 0, 0, 2, 0], value=-1.0),
     "Pad axes": one("Pad", IMAGE, np.array([1, 2, 3, 4], I64), None, np.array([-1, 2], I64), opset=18),
+    "Abs": one("Abs", IMAGE),
+    "Erf": one("Erf", IMAGE),
+    "Exp": one("Exp", IMAGE),
+    "Floor": one("Floor", IMAGE),
+    "Neg": one("Neg", IMAGE),
+    "Reciprocal": one("Reciprocal", IMAGE),
+    "Tanh": one("Tanh", IMAGE),
+    "HardSwish": one("HardSwish", IMAGE, opset=14),
+    "HardSigmoid": one("HardSigmoid", IMAGE),
+    "HardSigmoid set": one("HardSigmoid", IMAGE, alpha=0.3, beta=0.1),
+    "LeakyRelu": one("LeakyRelu", IMAGE, alpha=0.3),
+    "Gelu": one("Gelu", IMAGE, opset=20),
+    "Gelu tanh": one("Gelu", IMAGE, opset=20, approximate="tanh"),
+    "Swish": one("Swish", IMAGE, opset=24, alpha=1.5),
+    "Pow": one("Pow", IMAGE, np.float32(2)),
+    "Max": one("Max", IMAGE, f32(11), f32(4, 1, 1)),
+    "Min": one("Min", IMAGE, f32(11)),
+    "LayerNormalization": one("LayerNormalization", IMAGE, f32(11), f32(11), opset=17, epsilon=0.01),
+    "LayerNormalization two": one("LayerNormalization", IMAGE, f32(9, 11), opset=17, axis=2),
+    "LayerNormalization spread": one("LayerNormalization", IMAGE, f32(1), opset=17, axis=-2),
+    "RMSNormalization": one("RMSNormalization", IMAGE, f32(11), opset=23),
+    "RMSNormalization two": one("RMSNormalization", IMAGE, f32(9, 11), opset=23, axis=-2, epsilon=0.1),
+    "ReduceMean last": one("ReduceMean", IMAGE, axes=[-1]),
+    "ReduceMean channels": one("ReduceMean", IMAGE, axes=[1], keepdims=0),
+    "ReduceSum": one("ReduceSum", IMAGE, np.array([1, 3], I64)),
+    "ReduceSum dropped": one("ReduceSum", IMAGE, np.array([-1], I64), keepdims=0),
+    "ReduceMax": one("ReduceMax", IMAGE, axes=[2]),
+    "GlobalMaxPool": one("GlobalMaxPool", IMAGE),
+    "Slice": one("Slice", IMAGE, *(np.array(v, I64) for v in ([1, -4], [3, 1 << 62], [1, 3], [1, 2]))),
+    "Slice backwards": one("Slice", IMAGE, *(np.array(v, I64) for v in ([-1], [-(1 << 62)], [2], [-2]))),
+    "Slice attributes": one("Slice", IMAGE, opset=9, starts=[0, 2], ends=[1 << 62, 3], axes=[0, 1]),
+    "Expand": one("Expand", ("N", 4, 1, 11), np.array([1, 4, 5, 1], I64)),
+    "Greater, Where": build(
+        [helper.make_node("Greater", ["x", "c"], ["g"]), helper.make_node("Where", ["g", "x", "d"], ["y"])],
+        ("N", 4),
+        {"c": f32(4), "d": f32(1)},
+    ),
+    "Less, Not, Cast": build(
+        [
+            helper.make_node("Less", ["x", "c"], ["l"]),
+            helper.make_node("Not", ["l"], ["n"]),
+            helper.make_node("Cast", ["n"], ["f"], to=TensorProto.FLOAT),
+            helper.make_node("Mul", ["x", "f"], ["y"]),
+        ],
+        ("N", 4),
+        {"c": f32(4)},
+    ),
+    "Log, Sqrt": build(
+        [
+            helper.make_node("Abs", ["x"], ["a"]),
+            helper.make_node("Sqrt", ["a"], ["b"]),
+            helper.make_node("Log", ["b"], ["y"]),
+        ],
+        ("N", 4),
+    ),
+    "Gather fixed": one("Gather", IMAGE, np.array([2, 0, -1], I64), axis=1),
+    "Gather one": one("Gather", IMAGE, np.array(1, I64), axis=2),
+    **{
+        f"Resize {mode} {where} {rule} {scale}": one(
+            "Resize",
+            ("N", 2, 5, 4),
+            None,
+            np.array([1, 1, scale, 1.5], np.float32),
+            mode=mode,
+            coordinate_transformation_mode=where,
+            nearest_mode=rule,
+        )
+        for mode, rules in (("nearest", NEAREST), ("linear", ("floor",)))
+        for where in COORDINATES
+        for rule in rules
+        for scale in (2.0, 0.6)
+    },
+    "Resize to a size": one("Resize", (2, 2, 5, 4), None, None, np.array([2, 2, 7, 8], I64), mode="linear"),
     "Pad cropping": one("Pad", IMAGE, np.array([0, 0, -1, 0, 0, 0, 0, -2], I64)),
 }
 
@@ -199,7 +275,8 @@ def test_other_floats_become_float32(kind: str) -> None:
 
 
 def test_every_supported_operator_is_tested() -> None:
-    covered = {name.split()[0] for name in CASES} | {"Concat", "Identity", "Dropout", "Cast"}
+    covered = {op for name in CASES for op in re.findall(r"[A-Z]\w+", name)} & set(HANDLERS)
+    covered |= {"Concat", "Identity", "Dropout", "Cast", "Equal", "Split"}
     assert set(HANDLERS) == covered
     assert set(SUPPORTED) >= set(HANDLERS)
 
@@ -258,3 +335,34 @@ def test_any_pooling_equals_onnxruntime(
         return
     assert graph.nodes
     agree(model)
+
+
+def test_split_into_uneven_parts_of_which_one_is_unused() -> None:
+    nodes = [helper.make_node("Split", ["x", "sizes"], ["a", "b", "c"], axis=1), node("Sub", "c a", "y")]
+    graph = agree(build(nodes, ("N", 7, 3), {"sizes": np.array([2, 3, 2], I64)}))
+    assert [n.op for n in graph.nodes] == ["Slice", "Slice", "Sub"]
+
+
+def test_token_ids_pick_from_a_table_and_make_their_mask() -> None:
+    """The shape of an embedding: whole-number inputs, a table, a mask of the padding, a masked mean."""
+    nodes = [
+        node("Gather", "table x", "e"),
+        node("Equal", "x pad", "p"),
+        node("Not", "p", "keep"),
+        node("Cast", "keep", "m", to=TensorProto.FLOAT),
+        node("Unsqueeze", "m last", "m3"),
+        node("Mul", "e m3", "em"),
+        node("ReduceSum", "em one", "s", keepdims=0),
+        node("ReduceSum", "m one", "n", keepdims=1),
+        node("Div", "s n", "y"),
+    ]
+    weights = {"table": f32(9, 5), "pad": np.array(0, I64), "last": np.array([2], I64), "one": np.array([1], I64)}
+    model = build(nodes, (), weights, inputs={"x": ("N", 4)}, elem_type=TensorProto.INT64)
+    model.graph.output[0].type.tensor_type.elem_type = TensorProto.FLOAT
+    graph = from_model(model, name="g")
+    ids = np.array([[3, 8, 0, 0], [1, 2, 4, 7]], I64)
+    close(run(graph, {"x": ids})["y"], judge(model, {"x": ids})[0])
+    with pytest.raises(DataError, match="index 9 is not one of the table's 9 entries"):
+        run(graph, {"x": ids + 1})
+    with pytest.raises(DataError, match="beyond 2\\^24"):
+        run(graph, {"x": ids + (1 << 25)})

@@ -11,7 +11,7 @@ import pytest
 from hwsim import zoo
 from hwsim.errors import DataError, ModelError
 from hwsim.io import load_model
-from hwsim.ir.ops import elements
+from hwsim.ir.infer import elements
 from hwsim.ir.reference import run
 from hwsim.zoo.train_mnist import split
 from tests.io.models import close, judge

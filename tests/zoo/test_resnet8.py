@@ -18,7 +18,7 @@ from hwsim import zoo
 from hwsim.errors import ModelError, ToolError
 from hwsim.io import load_data, load_model
 from hwsim.io.onnx import from_model
-from hwsim.ir.ops import elements
+from hwsim.ir.infer import elements
 from hwsim.ir.reference import run
 from hwsim.zoo import fetch
 from hwsim.zoo._keras import convert
