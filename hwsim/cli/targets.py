@@ -61,9 +61,8 @@ def _modes(target: Target) -> str:
 
 def _peak(target: Target) -> str:
     """Operations a second (two a multiply-accumulate) at the default precision."""
-    from hwsim.report.humanise import si
-
     from hwsim.perf import peak_macs_per_s
+    from hwsim.report.humanise import si
 
     return plain(si(2.0 * peak_macs_per_s(target), "op/s"))
 

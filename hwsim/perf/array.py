@@ -20,7 +20,7 @@ from hwsim.ir.workload import MatrixWork, VectorWork
 from hwsim.perf.energy import ActionCounts, EnergyTable
 from hwsim.perf.machine import Placement, Timing, input_bytes, output_bytes, row, weight_bytes
 from hwsim.perf.result import LayerEstimate
-from hwsim.perf.sizes import bits_per_element
+from hwsim.perf.sizes import bits_per_element, tensor_bytes
 from hwsim.perf.systolic import DATAFLOWS, Cube, Dataflow, Packed, ceil_div
 from hwsim.perf.tiling import operand_traffic
 
@@ -164,7 +164,7 @@ class ArrayMachine:
 
     def _traffic(self, work: MatrixWork, split: Split, place: Placement) -> tuple[int, int]:
         """Operand bytes into the cores, and all bytes over the memory interface."""
-        inputs, weights = input_bytes(work), weight_bytes(work)
+        inputs, weights = input_bytes(work), self._weight_bytes(work)
         per_core = operand_traffic(
             split.m,
             split.n,
@@ -193,6 +193,16 @@ class ArrayMachine:
             read_weights = 0
         dram = (0 if place.input_resident else read_in) + read_weights
         return into_cores, dram + (0 if place.output_resident else output_bytes(work))
+
+    def _weight_bytes(self, work: MatrixWork) -> int:
+        """Bytes of the second operand as moved, zeros that fill tiles included."""
+        if not self.spec.whole_tiles:
+            return weight_bytes(work)
+        _, tile = self.flow.first_operands()
+        _, step_n = self.flow.granule()
+        step_k = tile // step_n
+        padded = ceil_div(work.k, step_k) * step_k * ceil_div(work.n, step_n) * step_n * work.groups
+        return tensor_bytes(padded, work.weight_format) + work.weight_scale_bytes
 
     def _first_bytes(self, split: Split, in_bits: float, weight_bits: float) -> int:
         """Bytes that all cores together need before their first useful cycle."""

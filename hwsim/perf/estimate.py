@@ -37,7 +37,7 @@ def estimate(workload: Workload, target: Target, precision: str | None = None) -
     spec = target.precision(name)
     machine = _machine(target, spec)
     table = EnergyTable.of(target, spec)
-    rows = _walk(workload, machine, table)
+    rows, held_hz = machine.run(workload) if isinstance(machine, GpuModel) else (_walk(workload, machine, table), None)
     energy = {part: sum(row.energy_pj[part] for row in rows) for part in COMPONENTS}
     seconds = sum(row.seconds for row in rows)
     return Estimate(
@@ -56,6 +56,7 @@ def estimate(workload: Workload, target: Target, precision: str | None = None) -
         inferences_per_s=workload.batch / seconds if seconds else 0.0,
         macs=workload.macs,
         evidence=_evidence(target, spec, table),
+        held_clock_hz=held_hz or machine.clock_hz,
     )
 
 
@@ -99,7 +100,7 @@ def matching_precision(workload: Workload, target: Target) -> str:
     )
 
 
-def _machine(target: Target, precision: Precision) -> Machine:
+def _machine(target: Target, precision: Precision) -> Machine | GpuModel:
     if target.machine.kind == "gpu":
         return GpuModel(target, target.machine, precision)
     return ArrayMachine(target, target.machine, precision)
@@ -134,7 +135,9 @@ def _evidence(target: Target, precision: Precision, table: EnergyTable) -> dict[
     from hwsim.target import KINDS
 
     timing = [quantity.kind for path, quantity in target.quantities() if path.startswith(("machine.", "vector."))]
-    timing += [count.kind for count in (precision.macs_per_cycle, precision.multicast) if count]
+    timing += [
+        count.kind for count in (precision.macs_per_cycle, precision.multicast, precision.macs_per_element) if count
+    ]
     if precision.block:
         timing += [precision.block.m.kind, precision.block.k.kind, precision.block.n.kind]
     order: dict[str, int] = {kind: index for index, kind in enumerate(KINDS)}

@@ -264,6 +264,11 @@ def _check_machine(document: Document, target: Target) -> None:
         )
     if isinstance(machine, SystolicMachine):
         cube = machine.dataflow == "cube"
+        if machine.whole_tiles and machine.dataflow != "ws":
+            raise TargetError(
+                f"machine.whole_tiles: expected it only with dataflow ws, found {machine.dataflow}",
+                where=document.where(("machine", "whole_tiles")),
+            )
         for key, wanted in (("rows", not cube), ("cols", not cube), ("pipeline_cycles", cube)):
             if (getattr(machine, key) is not None) != wanted:
                 verb = "expected" if wanted else "expected no"

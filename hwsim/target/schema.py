@@ -91,6 +91,9 @@ class Precision(_Sourced):
         vector_format: what values between vector operations are stored in.
         macs_per_cycle: multiply-accumulates a core (an SM) does in a cycle; needed by ``gpu`` machines.
         multicast: neighbouring thread blocks that fetch a common operand once (Hopper's clusters); ``gpu`` only.
+        store_share: part of the time to write results that no arithmetic hides; all of it where absent; ``gpu`` only.
+        operand_bytes_per_cycle: where a core's tensor unit takes operands from registers, the rate at which they reach
+            those, in series with the arithmetic; absent where it reads shared memory itself; ``gpu`` only.
         block: what a ``cube`` does in a cycle; needed by ``systolic`` machines of dataflow ``cube``.
         macs_per_element: multiply-accumulates an array element does in a cycle, along k; 1 where absent.
         mac_pj: energy of one multiply-accumulate with its operand registers.
@@ -103,6 +106,8 @@ class Precision(_Sourced):
     vector_format: Literal["fp32", "fp16", "bf16"]
     macs_per_cycle: Count | None = None
     multicast: Count | None = None
+    store_share: Quantity | None = None
+    operand_bytes_per_cycle: Quantity | None = None
     block: CubeBlock | None = None
     macs_per_element: Count | None = None
     mac_pj: Energy
@@ -158,6 +163,7 @@ class SystolicMachine(_Model):
         host: where a network's input and output come over a link of their own, and not from ``dram``.
         barrier: a product starts only when the results of the one before have left the vector unit, so the last result
             tile's way through it is not hidden.
+        whole_tiles: weights are stored and moved in tiles as large as the array, filled up with zeros.
     """
 
     kind: Literal["systolic"]
@@ -174,18 +180,40 @@ class SystolicMachine(_Model):
     dram: Dram
     host: HostLink | None = None
     barrier: bool = False
+    whole_tiles: bool = False
+
+
+class Dequantizer(_Model):
+    """Kernels that multiply 4-bit weights, widened on the way, with 16-bit activations.
+
+    Attributes:
+        weights_per_cycle: weights that a core widens in a cycle.
+        fragment_bytes_per_cycle: activation bytes that reach a core's registers in a cycle.
+        cache_bytes: a core's cache, from which blocks on one core share activations.
+    """
+
+    weights_per_cycle: Quantity
+    fragment_bytes_per_cycle: Quantity
+    cache_bytes: Count
 
 
 class GpuMachine(_Model):
-    """Streaming multiprocessors behind one L2.
+    """Streaming multiprocessors behind one L2. Shares are parts of a rate that kernels of a kind sustain; 1 where
+    absent.
 
     Attributes:
         sms: how many.
         clock_hz: the highest clock, which it holds until power limits it.
-        tile_m, tile_n: results that one thread block of a matrix product makes at most; kernels with halved sides, down
-            to 64, exist too.
-        launch_s: time from one kernel's end to the next one's start, inside a captured graph.
+        tile_m, tile_n: sides of the largest result tile of a matrix product; smaller ones exist.
+        launch_s: from one kernel's end to the next one's work, inside a captured graph, for matrix products.
+        vector_launch_s: the same for small kernels without a pipeline to fill; ``launch_s`` where absent.
         power_limit_w: mean power that the part never passes; the clock falls until it is met.
+        voltage_slope: part of the voltage lost per part of the clock lost; 0 where absent.
+        matrix_share: of the tensor rate, in matrix products.
+        attention_share: of that, in the fused attention kernel.
+        dram_matrix_share, dram_stream_share, dram_read_share: of the memory rate, in matrix products, in kernels that
+            read and write, and in those that only read.
+        dequantize: the kernels for 4-bit weights; absent where weights are widened at no cost.
     """
 
     kind: Literal["gpu"]
@@ -194,7 +222,15 @@ class GpuMachine(_Model):
     tile_m: Count
     tile_n: Count
     launch_s: Quantity
+    vector_launch_s: Quantity | None = None
     power_limit_w: Quantity
+    voltage_slope: Quantity | None = None
+    matrix_share: Quantity | None = None
+    attention_share: Quantity | None = None
+    dram_matrix_share: Quantity | None = None
+    dram_stream_share: Quantity | None = None
+    dram_read_share: Quantity | None = None
+    dequantize: Dequantizer | None = None
     shared: SharedMemory
     dram: Dram
 
