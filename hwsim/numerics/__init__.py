@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from hwsim.numerics.catalog import formats
+from hwsim.numerics.chance import random_bits
 from hwsim.numerics.codec import decode, decode_table, encode, int_table
 from hwsim.numerics.format import BlockFormat, Format
 from hwsim.numerics.packing import pack, unpack
@@ -31,6 +32,7 @@ __all__ = [
     "mma",
     "pack",
     "quantize_tensor",
+    "random_bits",
     "units",
     "unpack",
 ]

@@ -5,7 +5,7 @@ float32 inputs widen to float64 without loss, so one body serves both and nothin
 the shortcuts for float32 and nearest-even; the tests hold them equal to this file.
 
 Each kernel walks runs ``first..last`` (see `geometry.Runs`), divides by the run's scale and returns a status whose bits
-say what it met and was told to refuse.
+say what it met and was told to refuse. Bodies choose by selects and not by branches: compilers make SIMD code of them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from numba import njit
 SAW_NAN, SAW_OVERFLOW, SAW_NEGATIVE_ZERO, SAW_ZERO, SAW_NEGATIVE = 1, 2, 4, 8, 16
 
 NEAREST_EVEN, NEAREST_AWAY, TOWARD_ZERO, UP, DOWN, STOCHASTIC = range(6)
-SATURATE, WRAP, TO_NAN, TO_INF, REFUSE = range(5)
+REFUSE = 4  # place of "error" among the overflow rules
 NEGATIVE_OVERFLOWS, NEGATIVE_MAGNITUDE, NEGATIVE_NAN, NEGATIVE_REFUSED = range(4)
 REFUSED, PAYLOAD = -1, -2  # instead of a code
 
@@ -29,13 +29,17 @@ _FRACTION = (1 << 52) - 1
 class FloatSpec(NamedTuple):
     """A floating-point format and its options as plain integers (see `options.float_spec`)."""
 
-    rounding: int
-    overflow: int
+    nearest: int
+    away: int  # ties go away from zero
+    up: int
+    down: int
+    stochastic: int
+    refuse_overflow: int
     signed: int
     sign_bit: int  # code of the sign bit
     mantissa_bits: int
     first_exponent: int  # binary64 exponent field of magnitude code 1 << mantissa_bits
-    offset: int  # subtracted from magnitude codes: 1 in formats without zero, else 0
+    offset: int  # subtracted from magnitude codes: 1 << mantissa_bits in formats without zero, else 0
     max_code: int  # greatest finite magnitude code, before the offset
     infinity: int
     overflow_positive: int  # code that overflow gives, unless refused
@@ -51,8 +55,13 @@ class FloatSpec(NamedTuple):
 class IntSpec(NamedTuple):
     """An integer format and its options as plain numbers (see `options.int_spec`)."""
 
-    rounding: int
-    overflow: int
+    nearest: int
+    away: int
+    up: int
+    down: int
+    stochastic: int
+    refuse_overflow: int
+    wrap: int
     minimum: float
     maximum: float
     modulus: float
@@ -60,7 +69,6 @@ class IntSpec(NamedTuple):
     offset: int  # added to the integer before masking
     mask: int
     sign_bit: int  # sign-magnitude: code of the sign bit, else 0
-    bipolar: int
     nan_positive: int
     nan_negative: int
     minus_zero: int
@@ -84,148 +92,111 @@ class TableSpec(NamedTuple):
 def _float_code(x, random, s):  # type: ignore[no-untyped-def]
     """Code of one float64 and its status."""
     bits = np.float64(x).view(np.int64)
-    negative = bits < 0
+    minus = bits < 0
     a = bits & 0x7FFFFFFFFFFFFFFF
-    if a > _INF:
-        code = s.nan_negative if negative else s.nan_positive
-        if code == PAYLOAD:
-            payload = (a & _FRACTION) >> (52 - s.mantissa_bits)
-            code = s.infinity | (1 << (s.mantissa_bits - 1)) | payload | (s.sign_bit if negative else 0)
-        if code < 0:
-            return 0, SAW_NAN
-        return code, 0
-    if a == 0:
-        code = s.minus_zero if negative else s.zero
-        if code < 0:
-            return 0, SAW_NEGATIVE_ZERO if negative and s.zero >= 0 else SAW_ZERO
-        return code, 0
-    if negative and s.signed == 0:
-        if s.negative == NEGATIVE_REFUSED:
-            return 0, SAW_NEGATIVE
-        if s.negative == NEGATIVE_NAN:
-            return s.nan_negative, 0
-        if s.negative == NEGATIVE_MAGNITUDE:
-            negative = False
+    nan = a > _INF
+    negative = minus and (s.negative != NEGATIVE_MAGNITUDE or s.signed != 0)
+    below_range = negative and s.signed == 0
     exponent = a >> 52
-    significand = a & _FRACTION
-    if exponent == 0:
-        exponent = 1
-    else:
-        significand |= 1 << 52
-    below = max(s.first_exponent - exponent, 0)
-    shift = 52 - s.mantissa_bits + below
-    if shift > 62:  # far below the smallest number: keep a sticky bit, so that directed modes still see it
-        drop = shift - 62
-        significand = (significand >> drop) | 1 if drop < 54 else 1
-        shift = 62
+    significand = (a & _FRACTION) | (np.int64(exponent > 0) << 52)
+    exponent = max(exponent, np.int64(1))
+    shift = 52 - s.mantissa_bits + max(s.first_exponent - exponent, 0)
+    far = min(max(shift - 32, 0), 63)  # the cut-off part's first 32 bits: how far right, or left, they lie
+    near = max(32 - shift, 0)
+    shift = min(shift, 62)  # from there on nothing is kept, and the cut-off part is far below one half
     rest = significand & ((1 << shift) - 1)
     code = (significand >> shift) + ((max(exponent, s.first_exponent) - s.first_exponent) << s.mantissa_bits)
     half = 1 << (shift - 1)
-    if s.rounding == NEAREST_EVEN:
-        increment = rest > half or (rest == half and ((code + s.offset) & 1) == 1)
-    elif s.rounding == NEAREST_AWAY:
-        increment = rest >= half
-    elif s.rounding == TOWARD_ZERO:
-        increment = False
-    elif s.rounding == UP:
-        increment = rest > 0 and not negative
-    elif s.rounding == DOWN:
-        increment = rest > 0 and negative
-    else:
-        fraction = rest >> (shift - 32) if shift >= 32 else rest << (32 - shift)
-        increment = fraction + random >= 1 << 32
-    if increment:
-        code += 1
-    if code == 0 and s.offset == 0:
-        if negative and s.signed != 0:
-            code = s.underflow
-            if code < 0:
-                return 0, SAW_NEGATIVE_ZERO
-            return code, 0
-        return 0, 0
-    if negative and s.signed == 0:  # a magnitude below the range of an unsigned format
-        if s.overflow == REFUSE:
-            return 0, SAW_OVERFLOW
-        return s.overflow_negative, 0
-    if code > s.max_code or a == _INF:
-        if s.overflow == REFUSE:
-            return 0, SAW_OVERFLOW
-        inward = s.rounding == TOWARD_ZERO or (s.rounding == UP and negative) or (s.rounding == DOWN and not negative)
-        if inward and a != _INF:
-            return s.max_code - s.offset + (s.sign_bit if negative else 0), 0
-        return s.overflow_negative if negative else s.overflow_positive, 0
-    code = max(code - s.offset, 0)
-    return code + (s.sign_bit if negative else 0), 0
-
-
-@njit(inline="always", error_model="numpy")
-def _round_integer(y, random, rounding):  # type: ignore[no-untyped-def]
-    """``y`` rounded to an integer, as float64; exact, since y - trunc(y) is."""
-    whole = np.trunc(y)
-    rest = abs(y - whole)
-    if rest == 0.0:
-        return whole
-    if rounding == NEAREST_EVEN:
-        return np.rint(y)
-    if rounding == NEAREST_AWAY:
-        outward = rest >= 0.5
-    elif rounding == TOWARD_ZERO:
-        outward = False
-    elif rounding == UP:
-        outward = y > 0
-    elif rounding == DOWN:
-        outward = y < 0
-    else:
-        outward = np.int64(rest * 4294967296.0) + random >= 1 << 32
-    if outward:
-        return whole + (1.0 if y > 0 else -1.0)
-    return whole
+    tie_up = s.away | ((code + s.offset) & 1)
+    to_nearest = np.int64(rest > half) | (np.int64(rest == half) & tie_up)
+    directed = np.int64(rest > 0) & (s.down if negative else s.up)
+    by_chance = np.int64(((rest << near) >> far) + random >= 1 << 32)
+    code += (s.nearest & to_nearest) | directed | (s.stochastic & by_chance)
+    sign = s.sign_bit if negative else 0
+    zero = code == 0 and s.offset == 0
+    infinite = a == _INF
+    over = code > s.max_code or infinite
+    inward = (s.nearest | s.stochastic | (s.down if negative else s.up)) == 0 and not infinite
+    beyond = s.overflow_negative if negative else s.overflow_positive
+    beyond = s.max_code - s.offset + sign if inward else beyond
+    result = beyond if over else max(code - s.offset, 0) + sign
+    status = SAW_OVERFLOW if over and s.refuse_overflow != 0 else 0
+    # Unsigned formats: a negative number that does not round to zero lies below the range.
+    outside = s.nan_negative if s.negative == NEGATIVE_NAN else s.overflow_negative
+    result = outside if below_range else result
+    refused = SAW_OVERFLOW if s.negative == NEGATIVE_OVERFLOWS and s.refuse_overflow != 0 else 0
+    refused = SAW_NEGATIVE if s.negative == NEGATIVE_REFUSED else refused
+    status = refused if below_range else status
+    tiny = s.underflow if negative and s.signed != 0 else 0
+    small = zero and not (below_range and s.negative >= NEGATIVE_NAN)
+    result = tiny if small else result
+    status = (SAW_NEGATIVE_ZERO if tiny < 0 else 0) if small else status
+    plain = s.minus_zero if minus else s.zero
+    result = plain if a == 0 else result
+    none = SAW_NEGATIVE_ZERO if minus and s.zero >= 0 else SAW_ZERO
+    status = (none if plain < 0 else 0) if a == 0 else status
+    special = s.nan_negative if minus else s.nan_positive
+    payload = s.infinity | (1 << (s.mantissa_bits - 1)) | ((a & _FRACTION) >> (52 - s.mantissa_bits)) | sign
+    special = payload if special == PAYLOAD else special
+    result = special if nan else result
+    status = (SAW_NAN if special < 0 else 0) if nan else status
+    return result, status
 
 
 @njit(inline="always", error_model="numpy")
 def _int_code(y, zero_point, random, s):  # type: ignore[no-untyped-def]
     """Code of one float64 (already divided by its scale) and its status."""
-    if np.isnan(y):
-        code = s.nan_negative if np.float64(y).view(np.int64) < 0 else s.nan_positive
-        if code < 0:
-            return 0, SAW_NAN
-        return code, 0
-    if s.bipolar != 0:
-        if s.overflow == REFUSE and abs(y) > 1.0:
-            return 0, SAW_OVERFLOW
-        if s.rounding == UP:
-            return np.int64(y > -1.0), 0
-        if s.rounding == DOWN:
-            return np.int64(y >= 1.0), 0
-        if s.rounding == STOCHASTIC:
-            clipped = min(max(y, -1.0), 1.0)
-            return np.int64(np.int64((clipped + 1.0) * 2147483648.0) + random >= 1 << 32), 0
-        return np.int64(y >= 0.0), 0
-    y = y * s.multiplier
-    q = _round_integer(y, random, s.rounding) + zero_point
-    status = 0
-    if q < s.minimum or q > s.maximum:
-        if s.overflow == REFUSE:
-            status = SAW_OVERFLOW
-        elif s.overflow == WRAP and not np.isinf(q):
-            q = np.fmod(q, s.modulus)
-        elif s.overflow == WRAP:
-            if s.nan_positive < 0:
-                return 0, SAW_OVERFLOW
-            return s.nan_negative if q < 0 else s.nan_positive, 0
-        else:
-            q = min(max(q, s.minimum), s.maximum)
-        if status != 0:
-            return 0, status
-    whole = np.int64(q)
-    if s.sign_bit != 0:
-        if whole == 0 and np.float64(y).view(np.int64) < 0:
-            code = s.minus_zero if y == 0.0 else s.underflow
-            if code < 0:
-                return 0, SAW_NEGATIVE_ZERO
-            return code, 0
-        return (s.sign_bit - whole if whole < 0 else whole), 0
-    return (whole + s.offset) & s.mask, 0
+    nan = y != y
+    negative = np.float64(y).view(np.int64) < 0
+    y = (0.0 if nan else y) * s.multiplier
+    whole = np.trunc(y)
+    rest = abs(y - whole)  # exact; NaN for infinities, which then compare as no fraction
+    toward = s.down if y < 0 else s.up
+    chance = np.int64((rest if rest < 1.0 else 0.0) * 4294967296.0) + random >= 1 << 32
+    outward = (
+        (s.away & np.int64(rest >= 0.5)) | (toward & np.int64(rest > 0.0)) | (s.stochastic & np.int64(chance))
+    ) != 0
+    q = whole + ((-1.0 if y < 0 else 1.0) if outward else 0.0)
+    q = np.rint(y) if s.nearest != 0 and s.away == 0 else q
+    q += zero_point
+    infinite = abs(q) == np.inf
+    over = q < s.minimum or q > s.maximum
+    clipped = min(max(q, s.minimum), s.maximum)
+    wrapped = q - np.floor(q / s.modulus) * s.modulus  # exact: the modulus is a power of two
+    q = (wrapped if s.wrap != 0 and not infinite else clipped) if over else q
+    integer = np.int64(q)
+    code = (integer + s.offset) & s.mask
+    magnitude = s.sign_bit - integer if integer < 0 else integer
+    code = magnitude if s.sign_bit != 0 else code
+    status = SAW_OVERFLOW if over and s.refuse_overflow != 0 else 0
+    nowhere = infinite and s.wrap != 0
+    special = s.nan_negative if negative else s.nan_positive
+    special = special if nan or s.nan_positive >= 0 else REFUSED
+    met = SAW_NAN if nan else SAW_OVERFLOW
+    minus = integer == 0 and negative and s.sign_bit != 0
+    nothing = s.minus_zero if y == 0.0 else s.underflow
+    code = nothing if minus else code
+    status = SAW_NEGATIVE_ZERO if minus and nothing < 0 else status
+    code = special if nan or nowhere else code
+    status = (met if special < 0 else 0) if nan or nowhere else status
+    return code, status
+
+
+@njit(inline="always", error_model="numpy")
+def _bipolar_code(y, random, s):  # type: ignore[no-untyped-def]
+    """Code of one float64 in {-1, +1}: 0 or 1, and its status."""
+    clipped = min(max(y, -1.0), 1.0)
+    chance = np.int64((clipped + 1.0) * 2147483648.0) + random >= 1 << 32
+    code = np.int64(y >= 0.0)
+    code = np.int64(y > -1.0) if s.up != 0 else code
+    code = np.int64(y >= 1.0) if s.down != 0 else code
+    code = np.int64(chance) if s.stochastic != 0 else code
+    status = SAW_OVERFLOW if s.refuse_overflow != 0 and abs(y) > 1.0 else 0
+    nan = y != y
+    special = s.nan_negative if np.float64(y).view(np.int64) < 0 else s.nan_positive
+    code = special if nan else code
+    status = (SAW_NAN if special < 0 else 0) if nan else status
+    return code, status
 
 
 @njit(inline="always", error_model="numpy")
@@ -246,26 +217,27 @@ def _table_code(y, random, s, values, codes, thresholds):  # type: ignore[no-unt
     last = len(values) - 1
     if s.overflow == REFUSE and (magnitude > values[last] or magnitude < values[0]):
         return 0, SAW_OVERFLOW
-    index = 0
-    if s.rounding == NEAREST_EVEN or s.rounding == NEAREST_AWAY:
-        for t in range(last):
-            index += np.int64(magnitude > thresholds[t])
-    else:
-        for t in range(1, last + 1):
-            index += np.int64(magnitude >= values[t])
-        if index < last and magnitude > values[index]:
-            low, high = values[index], values[index + 1]
-            if s.rounding == TOWARD_ZERO:
-                outward = magnitude < 0 and s.symmetric == 0
-            elif s.rounding == UP:
-                outward = sign == 0
-            elif s.rounding == DOWN:
-                outward = sign != 0
-            else:
-                away = magnitude - low if magnitude > 0 else high - magnitude  # away from zero, as everywhere
-                outward = (np.int64(away / (high - low) * 4294967296.0) + random >= 1 << 32) == (magnitude > 0)
-            if outward:  # to the higher entry
-                index += 1
+    nearest = s.rounding == NEAREST_EVEN or s.rounding == NEAREST_AWAY
+    index = 0  # the last whose lower limit the number exceeds (nearest) or reaches
+    step = 128
+    while step > 0:
+        probe = index + step
+        if probe <= last and (magnitude > thresholds[probe - 1] if nearest else magnitude >= values[probe]):
+            index = probe
+        step >>= 1
+    if not nearest and index < last and magnitude > values[index]:
+        low, high = values[index], values[index + 1]
+        if s.rounding == TOWARD_ZERO:
+            outward = magnitude < 0 and s.symmetric == 0
+        elif s.rounding == UP:
+            outward = sign == 0
+        elif s.rounding == DOWN:
+            outward = sign != 0
+        else:
+            away = magnitude - low if magnitude > 0 else high - magnitude  # away from zero, as everywhere
+            outward = (np.int64(away / (high - low) * 4294967296.0) + random >= 1 << 32) == (magnitude > 0)
+        if outward:  # to the higher entry
+            index += 1
     code = codes[index]
     if sign != 0:
         if values[index] == 0.0:
@@ -277,21 +249,86 @@ def _table_code(y, random, s, values, codes, thresholds):  # type: ignore[no-unt
     return code, 0
 
 
+_PIECE = 1024  # elements divided into a buffer before they are rounded: the buffers stay in the first-level cache
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _divide(x, scale, y, k, step):  # type: ignore[no-untyped-def]
+    """x / scale[k] (or scale[k:], where each element has its own) in the precision of x, as float64."""
+    if step == 0:
+        divisor = scale[k]
+        for i in range(len(x)):
+            y[i] = np.float64(x[i] / divisor)
+    else:
+        divisors = scale[k : k + len(x)]
+        for i in range(len(x)):
+            y[i] = np.float64(x[i] / divisors[i])
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _spread_zero_points(zero_point, shift, k, step):  # type: ignore[no-untyped-def]
+    for i in range(len(shift)):
+        shift[i] = zero_point[k + i * step]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _float_codes(y, chance, found, s):  # type: ignore[no-untyped-def]
+    status = 0
+    for i in range(len(y)):
+        code, met = _float_code(y[i], chance[i], s)
+        found[i] = code
+        status |= met
+    return status
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _int_codes(y, shift, chance, found, s):  # type: ignore[no-untyped-def]
+    status = 0
+    for i in range(len(y)):
+        code, met = _int_code(y[i], shift[i], chance[i], s)
+        found[i] = code
+        status |= met
+    return status
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _bipolar_codes(y, chance, found, s):  # type: ignore[no-untyped-def]
+    status = 0
+    for i in range(len(y)):
+        code, met = _bipolar_code(y[i], chance[i], s)
+        found[i] = code
+        status |= met
+    return status
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _table_codes(y, chance, found, s, values, codes, thresholds):  # type: ignore[no-untyped-def]
+    status = 0
+    for i in range(len(y)):
+        code, met = _table_code(y[i], chance[i], s, values, codes, thresholds)
+        found[i] = code
+        status |= met
+    return status
+
+
 @njit(cache=True, nogil=True, error_model="numpy")
 def encode_float(x, scale, random, out, g, s, first, last):  # type: ignore[no-untyped-def]
     """Floating-point codes of x / scale."""
     status = 0
-    random_step = np.int64(len(random) > 1)
+    y = np.empty(_PIECE)
+    chance = np.full(_PIECE, np.int64(random[0]))
     for r in range(first, last):
-        p = r % g.runs_per_group
-        start = (r // g.runs_per_group) * g.group + p * g.length
-        stop = min(start + g.length, (r // g.runs_per_group + 1) * g.group)
-        base = (r // g.runs_per_group) * g.scale_group + (p // g.divisor) * g.scale_run
-        for i in range(start, stop):
-            y = np.float64(x[i] / scale[base + (i - start) * g.scale_step])
-            code, met = _float_code(y, np.int64(random[i * random_step]), s)
-            out[i] = code
-            status |= met
+        group, p = r // g.runs_per_group, r % g.runs_per_group
+        start = group * g.group + p * g.length
+        stop = min(start + g.length, (group + 1) * g.group)
+        base = group * g.scale_group + (p // g.divisor) * g.scale_run
+        for lo in range(start, stop, _PIECE):
+            n = min(_PIECE, stop - lo)
+            k = base + (lo - start) * g.scale_step
+            _divide(x[lo : lo + n], scale, y[:n], k, g.scale_step)
+            if len(random) > 1:
+                chance[:n] = random[lo : lo + n]
+            status |= _float_codes(y[:n], chance[:n], out[lo : lo + n], s)
     return status
 
 
@@ -299,18 +336,43 @@ def encode_float(x, scale, random, out, g, s, first, last):  # type: ignore[no-u
 def encode_int(x, scale, zero_point, random, out, g, s, first, last):  # type: ignore[no-untyped-def]
     """Integer codes of round(x / scale) + zero_point, one zero point a scale."""
     status = 0
-    random_step = np.int64(len(random) > 1)
+    y = np.empty(_PIECE)
+    chance = np.full(_PIECE, np.int64(random[0]))
+    shift = np.empty(_PIECE)
     for r in range(first, last):
-        p = r % g.runs_per_group
-        start = (r // g.runs_per_group) * g.group + p * g.length
-        stop = min(start + g.length, (r // g.runs_per_group + 1) * g.group)
-        base = (r // g.runs_per_group) * g.scale_group + (p // g.divisor) * g.scale_run
-        for i in range(start, stop):
-            k = base + (i - start) * g.scale_step
-            y = np.float64(x[i] / scale[k])
-            code, met = _int_code(y, np.float64(zero_point[k]), np.int64(random[i * random_step]), s)
-            out[i] = code
-            status |= met
+        group, p = r // g.runs_per_group, r % g.runs_per_group
+        start = group * g.group + p * g.length
+        stop = min(start + g.length, (group + 1) * g.group)
+        base = group * g.scale_group + (p // g.divisor) * g.scale_run
+        for lo in range(start, stop, _PIECE):
+            n = min(_PIECE, stop - lo)
+            k = base + (lo - start) * g.scale_step
+            _divide(x[lo : lo + n], scale, y[:n], k, g.scale_step)
+            _spread_zero_points(zero_point, shift[:n], k, g.scale_step)
+            if len(random) > 1:
+                chance[:n] = random[lo : lo + n]
+            status |= _int_codes(y[:n], shift[:n], chance[:n], out[lo : lo + n], s)
+    return status
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def encode_bipolar(x, scale, random, out, g, s, first, last):  # type: ignore[no-untyped-def]
+    """Codes of x / scale in {-1, +1}."""
+    status = 0
+    y = np.empty(_PIECE)
+    chance = np.full(_PIECE, np.int64(random[0]))
+    for r in range(first, last):
+        group, p = r // g.runs_per_group, r % g.runs_per_group
+        start = group * g.group + p * g.length
+        stop = min(start + g.length, (group + 1) * g.group)
+        base = group * g.scale_group + (p // g.divisor) * g.scale_run
+        for lo in range(start, stop, _PIECE):
+            n = min(_PIECE, stop - lo)
+            k = base + (lo - start) * g.scale_step
+            _divide(x[lo : lo + n], scale, y[:n], k, g.scale_step)
+            if len(random) > 1:
+                chance[:n] = random[lo : lo + n]
+            status |= _bipolar_codes(y[:n], chance[:n], out[lo : lo + n], s)
     return status
 
 
@@ -318,17 +380,20 @@ def encode_int(x, scale, zero_point, random, out, g, s, first, last):  # type: i
 def encode_table(x, scale, random, out, values, codes, thresholds, g, s, first, last):  # type: ignore[no-untyped-def]
     """Codes of the table entries nearest to x / scale."""
     status = 0
-    random_step = np.int64(len(random) > 1)
+    y = np.empty(_PIECE)
+    chance = np.full(_PIECE, np.int64(random[0]))
     for r in range(first, last):
-        p = r % g.runs_per_group
-        start = (r // g.runs_per_group) * g.group + p * g.length
-        stop = min(start + g.length, (r // g.runs_per_group + 1) * g.group)
-        base = (r // g.runs_per_group) * g.scale_group + (p // g.divisor) * g.scale_run
-        for i in range(start, stop):
-            y = np.float64(x[i] / scale[base + (i - start) * g.scale_step])
-            code, met = _table_code(y, np.int64(random[i * random_step]), s, values, codes, thresholds)
-            out[i] = code
-            status |= met
+        group, p = r // g.runs_per_group, r % g.runs_per_group
+        start = group * g.group + p * g.length
+        stop = min(start + g.length, (group + 1) * g.group)
+        base = group * g.scale_group + (p // g.divisor) * g.scale_run
+        for lo in range(start, stop, _PIECE):
+            n = min(_PIECE, stop - lo)
+            k = base + (lo - start) * g.scale_step
+            _divide(x[lo : lo + n], scale, y[:n], k, g.scale_step)
+            if len(random) > 1:
+                chance[:n] = random[lo : lo + n]
+            status |= _table_codes(y[:n], chance[:n], out[lo : lo + n], s, values, codes, thresholds)
     return status
 
 
@@ -358,6 +423,20 @@ def dequantize(codes, table, scale, zero_point, out, g, first, last):  # type: i
             factors, shifts = scale[base : base + stop - start], zero_point[base : base + stop - start]
             for i in range(len(xs)):
                 values[i] = (table[xs[i]] - shifts[i]) * factors[i]
+    return 0
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def add_offset(out, offset, g, first, last):  # type: ignore[no-untyped-def]
+    """Add each scale's offset to its elements, in place."""
+    for r in range(first, last):
+        group, p = r // g.runs_per_group, r % g.runs_per_group
+        start = group * g.group + p * g.length
+        stop = min(start + g.length, (group + 1) * g.group)
+        base = group * g.scale_group + (p // g.divisor) * g.scale_run
+        values = out[start:stop]
+        for i in range(len(values)):
+            values[i] += offset[base + i * g.scale_step]
     return 0
 
 

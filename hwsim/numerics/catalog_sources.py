@@ -20,6 +20,14 @@ IEEE: Final = Source("IEEE 754-2019", "3.4 binary interchange formats, 4.3 round
 ONNX: Final = Source("ONNX documentation", "int4 and int2 types: range, low nibble first", READ)
 BNB: Final = Source("bitsandbytes csrc/kernels.cu", "dQuantizeNF4, dQuantizeFP4 and their inverses", READ)
 ASCEND: Final = Source("Ascend C API documentation", "fp4x2_e1m2_t; INT4 quantization of CANN", READ)
+HIF8: Final = Source("Ascend HiFloat8 Format for Deep Learning (arXiv 2409.16626); en_dtypes 0.1", "table 2", READ)
+HIF4: Final = Source(
+    "HiFloat4 Format for Language Model Inference (2026); CANN opbase hifloat4.h", "format and conversion", READ
+)
+GGML: Final = Source("GGML ggml-common.h and ggml-quants.c; gguf 0.19 quants.py", "block structures", READ)
+MICRO: Final = Source(
+    "With Shared Microexponents, A Little Shifting Goes a Long Way (arXiv 2302.08007); AMD Quark 0.13", "table 1", READ
+)
 OWN: Final = Source("hwsim", "an encoding used in array hardware, defined by this entry", READ)
 
 STRICT: Final = Profile("strict", "NaN is an error; out of range saturates")

@@ -320,6 +320,12 @@ def general(
             geometry.total,
             flat.size,
         )
+    elif isinstance(layout, IntegerLayout) and layout.kind == "bipolar":
+        status = split(
+            lambda first, last: _kernels.encode_bipolar(flat, scale, random, out, geometry, spec, first, last),
+            geometry.total,
+            flat.size,
+        )
     elif isinstance(layout, IntegerLayout):
         zeros = np.zeros(scale.size, np.float32) if zero_point is None else zero_point.astype(np.float32)
         status = split(
@@ -328,7 +334,7 @@ def general(
             flat.size,
         )
     else:
-        values, codes, limits = sorted_table(layout)
+        values, codes, limits = sorted_table(layout, chosen.options.overflow == "inf")
         status = split(
             lambda first, last: _kernels.encode_table(
                 flat, scale, random, out, values, codes, limits, geometry, spec, first, last

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from math import isfinite, isinf, isnan
 from typing import Final, Generic, Literal, TypeVar, get_args
 
 import numpy as np
@@ -44,7 +45,7 @@ class Profile:
         note: one line on who behaves so.
         rounding: the rounding used where the caller names none.
         overflow: the overflow rule used where the caller names none.
-        nan: codes for a NaN input with sign bit 0 and 1, ``"payload"`` (sign and top payload bits kept, made
+        nan: codes for a NaN input with sign bit 0 and 1; ``"payload"`` (sign and top payload bits kept, made
             quiet), ``"truncate"`` (the same, not made quiet unless nothing is left) or ``"error"`` (a `FormatError`).
         negative_zero: policy used where the caller names none; None is the format's own.
         negative_zero_input: what an input of -0 becomes, where the policy is ``keep``.
@@ -76,7 +77,7 @@ class FloatLayout:
         infinity: the code with exponent all ones and mantissa zero is an infinity.
         nan: which codes are NaN: ``none``; ``ieee`` (exponent all ones, mantissa not zero); ``all_ones`` (magnitude
             bits all ones); ``negative_zero`` (the pattern of -0).
-        zero: exponent field 0 means zero and subnormals. False (E8M0) makes it an ordinary exponent.
+        zero: exponent field 0 means zero and subnormals. False (E8M0, E6M2) makes it an ordinary exponent.
         padding: bits above the fields that a decoder ignores and an encoder writes as 0.
     """
 
@@ -157,19 +158,32 @@ class IntegerLayout:
 
 @dataclass(frozen=True)
 class TableLayout:
-    """A value for each code. Encoding picks the nearest value; ``thresholds`` are where neighbours meet.
+    """A value for each code, infinities and NaN among them. Encoding picks the nearest value; ``thresholds`` are where
+    neighbours meet.
 
     Attributes:
         values: value of each code, rounded to float32 when used.
-        thresholds: between neighbours of the sorted values, the greatest float32 that still takes the lower one under
-            nearest rounding; empty means the exact midpoints, ties to the lower entry.
+        thresholds: between neighbours of the sorted finite values, the greatest number that still takes the lower one
+            under nearest rounding; empty means the exact midpoints.
         symmetric: the top bit is a sign: magnitudes are the first half of ``values``, and ``thresholds`` lie between
-            the sorted magnitudes (so ties go toward zero on both sides).
+            the sorted magnitudes (so ties go to the same side of zero).
+        ties: which neighbour takes an exact midpoint, where no thresholds are given.
+        overflows_at: least magnitude that nearest rounding sends to infinity, in tables that hold an infinity.
     """
 
     values: tuple[float, ...]
     thresholds: tuple[float, ...] = ()
     symmetric: bool = False
+    ties: Literal["lower", "upper"] = "lower"
+    overflows_at: float = float("inf")
+
+    @property
+    def finite(self) -> tuple[float, ...]:
+        return tuple(value for value in self.values if isfinite(value))
+
+    @property
+    def has_infinity(self) -> bool:
+        return any(isinf(value) for value in self.values)
 
 
 @dataclass(frozen=True, eq=False)
@@ -216,9 +230,12 @@ class Format:
                 raise FormatError(
                     f"format {self.name!r}: expected 2**bits (at most 256) values, found {len(layout.values)}"
                 )
-            count = (len(layout.values) >> layout.symmetric) - 1
+            half = layout.values[: len(layout.values) >> layout.symmetric]
+            count = sum(map(isfinite, half)) - 1
             if layout.thresholds and len(layout.thresholds) != count:
                 raise FormatError(f"format {self.name!r}: expected {count} thresholds, found {len(layout.thresholds)}")
+            if list(layout.thresholds) != sorted(layout.thresholds):
+                raise FormatError(f"format {self.name!r}: thresholds must ascend, as the sorted values do")
 
     @property
     def is_integer(self) -> bool:
@@ -263,7 +280,7 @@ class Format:
             return float(self.layout.magnitude(self.layout.max_code))
         if isinstance(self.layout, IntegerLayout):
             return self.layout.maximum / (1 << self.layout.fraction_bits)
-        return max(self.layout.values)
+        return max(self.layout.finite)
 
     @property
     def min_value(self) -> float:
@@ -274,7 +291,7 @@ class Format:
             return 0.0 if self.layout.zero else float(self.layout.magnitude(0))
         if isinstance(self.layout, IntegerLayout):
             return self.layout.minimum / (1 << self.layout.fraction_bits)
-        return min(self.layout.values)
+        return min(self.layout.finite)
 
     @property
     def max_exponent(self) -> int:
@@ -283,10 +300,14 @@ class Format:
 
     @property
     def has_infinity(self) -> bool:
+        if isinstance(self.layout, TableLayout):
+            return self.layout.has_infinity
         return isinstance(self.layout, FloatLayout) and self.layout.infinity
 
     @property
     def has_nan(self) -> bool:
+        if isinstance(self.layout, TableLayout):
+            return any(map(isnan, self.layout.values))
         return isinstance(self.layout, FloatLayout) and self.layout.nan != "none"
 
     @property
@@ -316,6 +337,18 @@ class Format:
         return self.profiles[name]
 
 
+Rule = Literal["power_of_two", "two_level", "amax", "micro_exponent", "hif4", "ggml"]
+
+
+@dataclass(frozen=True)
+class Field:
+    """One thing that a block stores beside its elements: ``bits`` wide, shared by ``size`` elements."""
+
+    name: str
+    bits: int
+    size: int
+
+
 @dataclass(frozen=True)
 class BlockFormat:
     """Elements that share a scale, as the catalog lists it.
@@ -323,12 +356,15 @@ class BlockFormat:
     Attributes:
         name, title, source, note: as in `Format`.
         element: name of the element `Format`.
-        block_size: elements that share one scale, along the blocked axis; the last block may be short.
+        block_size: elements of a block, along the blocked axis. The last block of a row may be short, but for ``ggml``.
         scale_format: name of the `Format` that stores the scale.
         rule: how the scale is found: ``power_of_two`` (MX: from the block's amax and a scale mode), ``two_level``
-            (NVFP4: block scale times one float32 tensor scale), ``amax`` (amax / largest element value).
-        modes: the choices of that rule (`scale_mode` or `order` of `quantize_tensor`); the first is the default.
+            (NVFP4: block scale times one float32 tensor scale), ``amax`` (amax / largest element value),
+            ``micro_exponent`` (MX9: a shared exponent and one shift bit a pair), ``hif4`` (three levels), ``ggml`` (the
+            quantizer of that name in GGML).
+        modes: the choices of that rule (`mode` of `quantize_tensor`); the first is the default.
         zero_points: an integer zero point is stored beside each scale when quantized asymmetrically.
+        fields: what a block stores beside its elements, outermost first; empty means one scale a block.
     """
 
     name: str
@@ -336,11 +372,17 @@ class BlockFormat:
     element: str
     block_size: int
     scale_format: str
-    rule: Literal["power_of_two", "two_level", "amax"]
+    rule: Rule
     source: Source
     modes: tuple[str, ...] = ()
     zero_points: bool = False
     note: str = ""
+    fields: tuple[Field, ...] = ()
+
+    @property
+    def scale_size(self) -> int:
+        """Elements that share one effective scale: the finest level of the block."""
+        return min((entry.size for entry in self.fields), default=self.block_size)
 
 
 T = TypeVar("T")

@@ -87,6 +87,8 @@ def resolve(
         raise FormatError(f"format {fmt.name!r} has no infinity to overflow to", hint="overflow: saturate or error")
     if overflow == "nan" and not fmt.has_nan:
         raise FormatError(f"format {fmt.name!r} has no NaN to overflow to", hint="overflow: saturate or error")
+    if overflow == "nan" and isinstance(fmt.layout, TableLayout):
+        raise FormatError(f"format {fmt.name!r} is a table and does not overflow to NaN", hint="overflow: inf")
     if overflow == "wrap" and not _wraps(fmt):
         raise FormatError(f"format {fmt.name!r} cannot wrap: its integers do not fill its codes", hint="use saturate")
     if negative_zero in ("keep", "trap") and fmt.negative_zero_code is None:
@@ -102,7 +104,7 @@ def _wraps(fmt: Format) -> bool:
 def float_spec(fmt: Format, layout: FloatLayout, options: Options) -> tuple[Any, ...]:
     """Numbers of `_kernels.FloatSpec`, in its order."""
     sign = 1 << layout.magnitude_bits if layout.signed else 0
-    offset = 0 if layout.zero else 1
+    offset = 0 if layout.zero else 1 << layout.mantissa_bits  # no zero: rounded as if a subnormal binade lay below
     nan_positive, nan_negative = options.nan_codes
     if options.overflow == "inf":
         over_positive, over_negative = layout.infinity_code, layout.infinity_code | sign
@@ -117,12 +119,12 @@ def float_spec(fmt: Format, layout: FloatLayout, options: Options) -> tuple[Any,
         zero = _REFUSED if options.profile.zero == "error" else options.profile.zero
         minus_zero = zero
     return (
-        ROUNDINGS.index(options.rounding),
-        OVERFLOWS.index(options.overflow),
+        *_modes(options),
+        int(options.overflow == "error"),
         int(layout.signed),
         sign,
         layout.mantissa_bits,
-        1023 + 1 - layout.bias - offset,
+        1023 + layout.zero - layout.bias,
         offset,
         layout.max_code + offset,
         layout.infinity_code,
@@ -137,12 +139,21 @@ def float_spec(fmt: Format, layout: FloatLayout, options: Options) -> tuple[Any,
     )
 
 
+def _modes(options: Options) -> tuple[int, ...]:
+    """The rounding as flags: nearest, ties away, outward where positive, outward where negative, stochastic."""
+    rounding = options.rounding
+    away = rounding == "nearest_away"
+    flags = (rounding == "nearest_even" or away, away, rounding == "up", rounding == "down", rounding == "stochastic")
+    return tuple(map(int, flags))
+
+
 def int_spec(fmt: Format, layout: IntegerLayout, options: Options) -> tuple[Any, ...]:
     """Numbers of `_kernels.IntSpec`, in its order."""
     half = 1 << (fmt.bits - 1)
     return (
-        ROUNDINGS.index(options.rounding),
-        OVERFLOWS.index(options.overflow),
+        *_modes(options),
+        int(options.overflow == "error"),
+        int(options.overflow == "wrap"),
         float(layout.minimum),
         float(layout.maximum),
         float(1 << fmt.bits),
@@ -150,7 +161,6 @@ def int_spec(fmt: Format, layout: IntegerLayout, options: Options) -> tuple[Any,
         half if layout.kind == "offset_binary" else 0,
         (1 << fmt.bits) - 1,
         half if layout.kind == "sign_magnitude" else 0,
-        int(layout.kind == "bipolar"),
         *options.nan_codes,
         *options.zero_codes(fmt.negative_zero_code),
     )
@@ -164,20 +174,33 @@ def table_spec(fmt: Format, layout: TableLayout, options: Options) -> tuple[Any,
         int(layout.symmetric),
         len(layout.values) // 2 if layout.symmetric else 0,
         *options.nan_codes,
-        *options.zero_codes(fmt.negative_zero_code),
+        *options.zero_codes(fmt.negative_zero_code, _zero_code(layout)),
     )
 
 
+def _zero_code(layout: TableLayout) -> int:
+    """The code of +0, or 0 where the table has none."""
+    return next((code for code, value in enumerate(layout.values) if value == 0), 0)
+
+
 @lru_cache(maxsize=32)
-def sorted_table(layout: TableLayout) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.float64]]:
-    """Sorted values, their codes, and the thresholds between neighbours (float32 numbers held in float64)."""
+def sorted_table(
+    layout: TableLayout, infinite: bool
+) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.float64]]:
+    """Ascending values (an infinity last, if ``infinite``), their codes, and the thresholds between neighbours."""
     values = np.array(layout.values, dtype=np.float32)
     if layout.symmetric:
         values = values[: len(values) // 2]
-    order = np.argsort(values, kind="stable")
+    keep = np.isfinite(values) | (infinite & (values == np.inf))
+    codes = np.flatnonzero(keep)
+    order = codes[np.argsort(values[codes], kind="stable")]
     ordered = values[order].astype(np.float64)
+    finite = ordered[np.isfinite(ordered)]
+    middle = (finite[:-1] + finite[1:]) / 2
     if layout.thresholds:
-        thresholds = np.array(layout.thresholds, dtype=np.float32).astype(np.float64)
-    else:
-        thresholds = (ordered[:-1] + ordered[1:]) / 2
-    return ordered, order.astype(np.int64), thresholds
+        middle = np.array(layout.thresholds)
+    elif layout.ties == "upper":
+        middle = np.nextafter(middle, -np.inf)
+    if finite.size < ordered.size:
+        middle = np.append(middle, np.nextafter(layout.overflows_at, -np.inf))
+    return ordered, order.astype(np.int64), middle

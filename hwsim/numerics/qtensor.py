@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwsim.errors import FormatError
+from hwsim.numerics.catalog import formats
 from hwsim.numerics.codec import Codes, check_codes, decode, decode_table, element_format
+from hwsim.numerics.format import BlockFormat
 from hwsim.numerics.geometry import normalise_axis, runs, scale_shape
 from hwsim.numerics.threads import split
 
@@ -18,7 +21,7 @@ _NAN_SCALES = ("e8m0", "ue4m3")  # scale formats in which a NaN marks a whole bl
 
 @dataclass(frozen=True, eq=False)
 class QTensor:
-    """real = (decode(code) - zero_point) * scale [* tensor_scale], one code an element.
+    """real = (decode(code) - zero_point) * scale [* tensor_scale] [+ offset], one code an element.
 
     Attributes:
         codes: uint8, uint16 or uint32 (`Format.code_dtype`), in the tensor's shape, unpacked.
@@ -31,6 +34,9 @@ class QTensor:
         scale_format: format in which a scale is stored, for `nbytes_packed`.
         tensor_scale: float32 second-level scale (NVFP4), or None.
         block_format: name of the block format it came from, or None.
+        offset: float32 in the shape of ``scale``, added last (the minimum of GGML's Q4_1 and Q4_K), or None.
+        fields: block formats with several levels: what their blocks store, as codes by field name
+            (`BlockFormat.fields`); ``scale`` and ``offset`` follow from them.
 
     Raises:
         FormatError: unknown names, shapes or types that do not fit each other, codes out of range, scales that are
@@ -46,6 +52,8 @@ class QTensor:
     scale_format: str = "fp32"
     tensor_scale: np.float32 | None = None
     block_format: str | None = None
+    offset: NDArray[np.float32] | None = None
+    fields: Mapping[str, NDArray[Any]] | None = None
 
     def __post_init__(self) -> None:
         fmt = element_format(self.format)
@@ -72,6 +80,10 @@ class QTensor:
             if not fmt.is_integer:
                 raise FormatError(f"{fmt.name!r} is not an integer format and takes no zero point", where="QTensor")
             set_field(self, "zero_point", zero_point.astype(np.int32, copy=False))
+        if self.offset is not None:
+            set_field(self, "offset", np.asarray(self.offset, dtype=np.float32))
+            if self.offset.shape != expected or not np.isfinite(self.offset).all():
+                raise FormatError(f"offset must be finite and of shape {expected}", where="QTensor")
         if self.tensor_scale is not None:
             if np.ndim(self.tensor_scale) or not np.isfinite(self.tensor_scale):
                 raise FormatError("tensor_scale must be one finite number", where="QTensor")
@@ -89,6 +101,11 @@ class QTensor:
     @property
     def nbytes_packed(self) -> int:
         """Bytes in memory: codes at their storage width, scales at theirs, zero points at the codes' width."""
+        if self.fields is not None:
+            block = formats[str(self.block_format)]
+            assert isinstance(block, BlockFormat)
+            bits = sum(entry.bits * self.fields[entry.name].size for entry in block.fields)
+            return -(-(self.codes.size * element_format(self.format).storage_bits + bits) // 8)
         width = element_format(self.format).storage_bits
         scale_width = element_format(self.scale_format).storage_bits
         total = -(-self.codes.size * width // 8) + -(-self.scale.size * scale_width // 8)
@@ -118,6 +135,11 @@ class QTensor:
             geometry.total,
             out.size,
         )
+        if self.offset is not None:
+            offsets = np.ascontiguousarray(self.offset).reshape(-1)
+            split(
+                lambda first, last: _kernels.add_offset(out, offsets, geometry, first, last), geometry.total, out.size
+            )
         return out.reshape(self.shape)
 
     def equals(self, other: QTensor) -> bool:
@@ -131,6 +153,8 @@ class QTensor:
         if same != theirs or self.scale.shape != other.scale.shape:
             return False
         if bits(self.scale) != bits(other.scale) or bits(self.tensor_scale) != bits(other.tensor_scale):
+            return False
+        if bits(self.offset) != bits(other.offset):
             return False
         if (self.zero_point is None) != (other.zero_point is None):
             return False

@@ -12,6 +12,7 @@ from hwsim.numerics.catalog import formats
 from hwsim.numerics.codec import decode, element_format, encode, random_array, real_array
 from hwsim.numerics.format import BlockFormat, Format, IntegerLayout
 from hwsim.numerics.geometry import normalise_axis, runs, scale_shape
+from hwsim.numerics.levels import quantize_levels
 from hwsim.numerics.plan import Plan, plan
 from hwsim.numerics.qtensor import QTensor
 from hwsim.numerics.scaled import divide_and_encode, encode_scaled
@@ -85,6 +86,11 @@ def quantize_tensor(
         raise FormatError("this block format takes no zero point", where=where)
     if axis is not None:
         axis = normalise_axis(axis, array.ndim)
+    if block is not None and block.rule in ("ggml", "hif4", "micro_exponent"):
+        options = (scale, zero_point, rounding, overflow, profile, negative_zero, random_bits)
+        if any(option is not None for option in options):
+            raise FormatError("this block format's rule fixes scales, rounding and special values", where=where)
+        return quantize_levels(array, block, -1 if axis is None else axis, mode, where)
     chosen = plan(entry, rounding, overflow, profile, negative_zero)
     if block is not None and block.rule != "amax":
         random = random_array(random_bits, array.shape, chosen.options.rounding, where)

@@ -9,7 +9,7 @@ from functools import lru_cache
 import numpy as np
 
 from hwsim.numerics import Format, decode
-from hwsim.numerics.format import FloatLayout
+from hwsim.numerics.format import FloatLayout, TableLayout
 
 
 @lru_cache(maxsize=64)
@@ -54,11 +54,26 @@ def encode_exact(x: float, fmt: Format, rounding: str, random: int = 0) -> int:
     if rounding == "stochastic":
         cut = abs(exact - values[inward]) / (high - low)
         return codes[outward] if int(cut * 2**32) + random >= 2**32 else codes[inward]
+    if isinstance(fmt.layout, TableLayout):
+        return codes[index + _table_steps_up(fmt.layout, exact, low, high)]
     if exact - low != high - exact:
         return codes[index] if exact - low < high - exact else codes[index + 1]
     if rounding == "nearest_away":
         return codes[outward]
     return codes[index] if is_even(fmt, codes[index]) else codes[index + 1]
+
+
+def _table_steps_up(layout: TableLayout, exact: Fraction, low: Fraction, high: Fraction) -> bool:
+    """Whether nearest rounding in a table takes the higher of two neighbours."""
+    mirrored = layout.symmetric and exact < 0
+    if mirrored:
+        exact, low, high = -exact, -high, -low
+    if layout.thresholds:
+        half = layout.values[: len(layout.values) >> layout.symmetric]
+        limit = Fraction(layout.thresholds[sorted(Fraction(v) for v in np.float32(half).tolist()).index(low)])
+        return (exact > limit) != mirrored
+    middle = (low + high) / 2
+    return (exact > middle or (exact == middle and layout.ties == "upper")) != mirrored
 
 
 def critical_points(fmt: Format, dtype: type) -> np.ndarray:

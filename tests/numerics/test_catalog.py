@@ -20,6 +20,7 @@ PROMISED = {
     *("int32", "fp4_e2m1", "fp4_e1m2", "fp4_e3m0", "fp4_bnb", "nf4", "fp6_e2m3", "fp6_e3m2", "fp8_e4m3fn", "fp8_e5m2"),
     *("fp8_e4m3fnuz", "fp8_e5m2fnuz", "e8m0", "ue4m3", "bf16", "fp16", "tf32", "fp32", "mxfp4", "mxfp6_e2m3"),
     *("mxfp6_e3m2", "mxfp8_e4m3", "mxfp8_e5m2", "mxint8", "nvfp4", "int4_g32", "int4_g128"),
+    *("fp8_hif8", "e6m2", "log4", "apot4", "hif4", "mx9", "mx6", "mx4", "q4_0", "q4_1", "q8_0", "q4_k", "iq4_nl"),
 }
 
 # codes that decode to a value which the encoder writes with another code, and why
