@@ -204,6 +204,7 @@ def two_stages(
                     special |= line[j] - line[j] != 0.0
                 if special or unusual:
                     _special_row(ap[0], bp[0], m, line, out)
-                line[:] = out
+                for j in range(cols):
+                    line[j] = out[j]
         write_tile(acc, reader.size, nan, m0, n0, kept)
     return 0

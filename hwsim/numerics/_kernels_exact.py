@@ -120,8 +120,10 @@ def exact_sum(
         read_tile(acc, reader, m0, n0, kept)
         for k0 in range(0, width, products):
             stop = min(k0 + products, width)
-            total[:] = kept
-            lost[:] = 0.0
+            for m in range(rows):
+                for j in range(cols):
+                    total[m, j] = kept[m, j]
+                    lost[m, j] = 0.0
             for k1 in range(k0, stop, _CHUNK):
                 steps = min(_CHUNK, stop - k1)
                 read_panel(a, a_reader, m0, rows, k1, ap[:steps])

@@ -221,7 +221,7 @@ def _add_specials(araw: Any, braw: Any, m: int, total: Any) -> None:
             total[j] += x * b[j]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(inline="always", error_model="numpy")  # one caller: compiled with it, not twice
 def _step(a: Any, b: Any, a_scale: Any, b_scale: Any, special: bool, rule: Any, acc: Any, work: Any) -> None:
     """One fused step on a tile: acc[m, n] = round(acc + sum of the panel's products). ``work``: scratch [4, n]."""
     rows, n = acc.shape

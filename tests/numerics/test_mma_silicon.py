@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hwsim.numerics.codec import encode
 from hwsim.numerics.matrix import mma
 from hwsim.numerics.unit_catalog import units
 
@@ -76,3 +77,18 @@ def test_the_sample_covers_every_distribution() -> None:
 
 def test_every_unit_labelled_silicon_is_in_the_recording() -> None:
     assert {name for name, unit in units.items() if unit.evidence == "silicon"} == set(ANSWERS)
+
+
+@pytest.mark.parametrize("path", WHOLE or [None], ids=lambda path: path.stem if path else "none")
+def test_every_conversion_equals_the_chip(path: Path | None) -> None:
+    """cvt.rn.satfinite to E4M3 and E5M2 from FP32 and from FP16, rn to BF16, rna to TF32 (samples: test_nvidia_vectors)."""
+    if path is None:
+        pytest.skip("set HWSIM_SILICON_DIR to the directory of whole recordings")
+    data = recording(path)
+    x, answers = data["cvt_in"].view(np.float32), data["cvt_out"]
+    half = (data["cvt_in"] & 0xFFFF).astype(np.uint16).view(np.float16)
+    for column, source in ((0, x), (1, half)):
+        assert np.array_equal(encode(source, "fp8_e4m3fn", profile="nvidia"), answers[:, column] & 0xFF)
+        assert np.array_equal(encode(source, "fp8_e5m2", profile="nvidia"), answers[:, column] >> 8)
+    assert np.array_equal(encode(x, "bf16", profile="nvidia"), answers[:, 2])
+    assert np.array_equal(encode(x, "tf32", profile="nvidia", rounding="nearest_away"), answers[:, 3] >> 13)
