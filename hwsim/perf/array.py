@@ -2,16 +2,16 @@
 
 A product is cut among the cores; each core's array works through its folds while the next operands arrive, so a layer
 takes the longest of computing, reading shared memory and reading DRAM, after the time in which its first operands
-come, and after its launch where the target declares one. Weights are read from DRAM in every pass; activations are,
-too, unless they stay on the chip between layers. Where a host link is declared, a network's input and output cross it
-before and after the work instead. Not
-modelled: bank conflicts, refresh, the network between cores, and reuse of weights from one pass to the next.
+come, and after its launch where the target declares one. Weights are read from DRAM in every pass unless the target
+declares room for a whole network's; activations are, too, unless they stay on the chip between layers. Where a host
+link is declared, a network's input and output cross it before and after the work instead. Not modelled: bank conflicts,
+refresh, and the network between cores.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 from typing import TYPE_CHECKING
 
@@ -87,6 +87,11 @@ class ArrayMachine:
         shared = self.spec.shared
         return shared.capacity_bytes.value if shared else self.spec.memory.activations_bytes.value * self.cores
 
+    @property
+    def resident_weights_bytes(self) -> int:
+        held = self.spec.resident_weights_bytes
+        return held.value if held else 0
+
     def matrix(self, work: MatrixWork, place: Placement, table: EnergyTable) -> LayerEstimate:
         """Time and count one product; see the module for what is and is not in it."""
         place, host = self._host(work, place)
@@ -136,7 +141,12 @@ class ArrayMachine:
             return place, 0
         size = (input_bytes(work) if place.first else 0) + (output_bytes(work) if place.last else 0)
         cycles = ceil(size * self.clock_hz / self.spec.host.bytes_per_s.value)
-        return Placement(place.input_resident or place.first, place.output_resident or place.last), cycles
+        on_chip = replace(
+            place,
+            input_resident=place.input_resident or place.first,
+            output_resident=place.output_resident or place.last,
+        )
+        return on_chip, cycles
 
     def _tail(self, split: Split, k: int) -> int:
         """Cycles that the last result tile takes through the vector unit, a value a lane."""
@@ -189,7 +199,7 @@ class ArrayMachine:
                 tile=(max(1, work.m // 2), max(1, work.n // 2)),
             )
             read_in, read_weights = min(read_in, above.activations), min(read_weights, above.weights)
-        if not work.weights_static and place.input_resident:
+        if place.weights_resident if work.weights_static else place.input_resident:
             read_weights = 0
         dram = (0 if place.input_resident else read_in) + read_weights
         return into_cores, dram + (0 if place.output_resident else output_bytes(work))

@@ -9,7 +9,7 @@ from hwsim.ir.workload import MatrixWork, Workload
 from hwsim.perf.array import ArrayMachine
 from hwsim.perf.energy import EnergyTable
 from hwsim.perf.gpu import GpuModel
-from hwsim.perf.machine import Machine, Placement, input_bytes, output_bytes
+from hwsim.perf.machine import Machine, Placement, input_bytes, output_bytes, weight_bytes
 from hwsim.perf.result import COMPONENTS, Estimate, LayerEstimate
 from hwsim.perf.sizes import bits_per_element
 from hwsim.perf.systolic import ceil_div
@@ -40,6 +40,7 @@ def estimate(workload: Workload, target: Target, precision: str | None = None) -
     rows, held_hz = machine.run(workload) if isinstance(machine, GpuModel) else (_walk(workload, machine, table), None)
     energy = {part: sum(row.energy_pj[part] for row in rows) for part in COMPONENTS}
     seconds = sum(row.seconds for row in rows)
+    joules = sum(energy.values()) / 1e12
     return Estimate(
         workload=workload.name,
         target=target.name,
@@ -48,7 +49,7 @@ def estimate(workload: Workload, target: Target, precision: str | None = None) -
         clock_hz=machine.clock_hz,
         cycles=sum(row.cycles for row in rows),
         seconds=seconds,
-        joules=sum(energy.values()) / 1e12,
+        joules=joules,
         rows=rows,
         energy_pj=energy,
         peak_macs_per_s=machine.peak_macs_per_s,
@@ -110,6 +111,7 @@ def _walk(workload: Workload, machine: Machine, table: EnergyTable) -> tuple[Lay
     """One row an operation. A tensor stays on the chip when it takes at most half of the machine's home memory (its
     neighbour needs the other half); the network's input and output always cross the memory interface."""
     room = machine.home_bytes // 2
+    weights = sum(weight_bytes(op) for op in workload.ops if isinstance(op, MatrixWork) and op.weights_static)
     last = max(index for index, op in enumerate(workload.ops) if not getattr(op, "fused", False) or index == 0)
     rows: list[LayerEstimate] = []
     slack = 0
@@ -119,6 +121,7 @@ def _walk(workload: Workload, machine: Machine, table: EnergyTable) -> tuple[Lay
             output_resident=index < last and output_bytes(op) <= room,
             first=index == 0,
             last=index == last,
+            weights_resident=weights <= machine.resident_weights_bytes,
         )
         if isinstance(op, MatrixWork):
             rows.append(machine.matrix(op, place, table))

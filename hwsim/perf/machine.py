@@ -15,12 +15,14 @@ from hwsim.perf.sizes import tensor_bytes
 @dataclass(frozen=True, slots=True)
 class Placement:
     """Which tensors of an operation stay on the chip, so that memory chips see nothing of them; and whether it is the
-    network's first (its input comes from the host) or last (its output goes there)."""
+    network's first (its input comes from the host) or last (its output goes there). ``weights_resident``: the whole
+    network's weights stay on the chip from pass to pass."""
 
     input_resident: bool
     output_resident: bool
     first: bool = False
     last: bool = False
+    weights_resident: bool = False
 
 
 class Machine(Protocol):
@@ -41,6 +43,10 @@ class Machine(Protocol):
     @property
     def home_bytes(self) -> int:
         """On-chip memory that tensors can stay in from one layer to the next."""
+
+    @property
+    def resident_weights_bytes(self) -> int:
+        """Weights that stay on the chip from one pass to the next, at most; 0 where they always come anew."""
 
     @property
     def vector_rate(self) -> int:

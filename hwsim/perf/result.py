@@ -67,6 +67,32 @@ class LayerEstimate:
 
 
 @dataclass(frozen=True, slots=True)
+class Constraint:
+    """One limit and what was found, both in ``unit``.
+
+    Attributes:
+        name: ``power``, ``latency`` or ``memory``.
+        unit: ``W``, ``s`` or ``B``.
+        kind: evidence of the limit.
+    """
+
+    name: str
+    unit: str
+    limit: float
+    found: float
+    kind: str
+
+    @property
+    def meets(self) -> bool:
+        return self.found <= self.limit
+
+    @property
+    def ratio(self) -> float:
+        """What was found over what is allowed: 1.2 misses by a fifth, 0.5 leaves half."""
+        return self.found / self.limit
+
+
+@dataclass(frozen=True, slots=True)
 class Estimate:
     """A workload on a target.
 
@@ -82,6 +108,7 @@ class Estimate:
         inferences_per_s: batch / seconds.
         evidence: claim -> weakest kind of evidence that it rests on (``silicon``, ``rtl``, ``published``, ``derived``,
             ``assumed``); keys ``arithmetic``, ``timing``, ``energy``.
+        held_clock_hz: the clock it runs at; below ``clock_hz`` where power limits it.
     """
 
     workload: str
@@ -99,6 +126,8 @@ class Estimate:
     inferences_per_s: float
     macs: int
     evidence: Mapping[str, str] = field(default_factory=dict)
+    constraints: tuple[Constraint, ...] = ()
+    held_clock_hz: float = 0.0
 
     @property
     def watts(self) -> float:
@@ -123,4 +152,7 @@ class Estimate:
         """Plain numbers, strings, lists and dicts, ready for JSON; ``rows`` becomes a list of dicts."""
         out = asdict(self)
         out["rows"] = [dict(row) for row in out["rows"]]
+        out["constraints"] = [
+            {**limit, "meets": found.meets} for limit, found in zip(out["constraints"], self.constraints, strict=True)
+        ]
         return out

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from hwsim.perf.result import COMPONENTS, Estimate, LayerEstimate
+from hwsim.perf.result import COMPONENTS, Constraint, Estimate, LayerEstimate
 from hwsim.report.figures import labels_of
-from hwsim.report.humanise import THIN, count, per_second, percent, points, short_percent, si, size
+from hwsim.report.humanise import THIN, count, per_second, percent, points, short_percent, si, significant, size
 from hwsim.report.model import SUBJECTS, Comparison, TargetResult
 from hwsim.report.words import verdicts
 
@@ -104,7 +104,21 @@ def _totals(estimate: Estimate) -> list[tuple[str, str, str]]:
         ("energy", energy, "energy"),
         ("  of it", _parts(estimate), ""),
         ("mean power", si(estimate.watts, "W"), "energy"),
+        *((limit.name, _verdict(limit), "") for limit in estimate.constraints),
     ]
+
+
+def _verdict(limit: Constraint) -> str:
+    """``meets`` or ``misses``, and by how much."""
+    found, most = (
+        (size(limit.found), size(limit.limit))
+        if limit.unit == "B"
+        else (si(limit.found, limit.unit), si(limit.limit, limit.unit))
+    )
+    if limit.meets:
+        return f"meets: {found} of {most}, {percent(1 - limit.ratio, 0)} left"
+    word = "does not fit" if limit.name == "memory" else "misses"
+    return f"{word}: {found}, {significant(limit.ratio)} times the {most} allowed"
 
 
 def _print_table(title: str, columns: list[_Column], console: Console) -> None:

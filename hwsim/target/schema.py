@@ -163,6 +163,7 @@ class SystolicMachine(_Model):
         host: where a network's input and output come over a link of their own, and not from ``dram``.
         barrier: a product starts only when the results of the one before have left the vector unit, so the last result
             tile's way through it is not hidden.
+        resident_weights_bytes: networks with weights up to this size keep them on the chip from pass to pass.
         whole_tiles: weights are stored and moved in tiles as large as the array, filled up with zeros.
     """
 
@@ -181,6 +182,7 @@ class SystolicMachine(_Model):
     host: HostLink | None = None
     barrier: bool = False
     whole_tiles: bool = False
+    resident_weights_bytes: Count | None = None
 
 
 class Dequantizer(_Model):
@@ -188,12 +190,16 @@ class Dequantizer(_Model):
 
     Attributes:
         weights_per_cycle: weights that a core widens in a cycle.
-        fragment_bytes_per_cycle: activation bytes that reach a core's registers in a cycle.
+        fragment_bytes_per_cycle: activation bytes that come to a core's registers in a cycle, used or not.
+        fetched_per_byte: bytes that come for one that is used (cache sectors are wider than fragments).
+        operations_per_weight: of the vector lanes, to widen and scale one weight.
         cache_bytes: a core's cache, from which blocks on one core share activations.
     """
 
     weights_per_cycle: Quantity
     fragment_bytes_per_cycle: Quantity
+    fetched_per_byte: Quantity
+    operations_per_weight: Quantity
     cache_bytes: Count
 
 
@@ -207,12 +213,15 @@ class GpuMachine(_Model):
         tile_m, tile_n: sides of the largest result tile of a matrix product; smaller ones exist.
         launch_s: from one kernel's end to the next one's work, inside a captured graph, for matrix products.
         vector_launch_s: the same for small kernels without a pipeline to fill; ``launch_s`` where absent.
+        attention_launch_s, convolution_launch_s: the same for the fused attention kernel, and for convolutions;
+            ``launch_s`` where absent.
         power_limit_w: mean power that the part never passes; the clock falls until it is met.
         voltage_slope: part of the voltage lost per part of the clock lost; 0 where absent.
         matrix_share: of the tensor rate, in matrix products.
         attention_share: of that, in the fused attention kernel.
         dram_matrix_share, dram_stream_share, dram_read_share: of the memory rate, in matrix products, in kernels that
             read and write, and in those that only read.
+        port_bytes_per_cycle: from the shared memory into one core; unlimited where absent.
         dequantize: the kernels for 4-bit weights; absent where weights are widened at no cost.
     """
 
@@ -223,6 +232,8 @@ class GpuMachine(_Model):
     tile_n: Count
     launch_s: Quantity
     vector_launch_s: Quantity | None = None
+    attention_launch_s: Quantity | None = None
+    convolution_launch_s: Quantity | None = None
     power_limit_w: Quantity
     voltage_slope: Quantity | None = None
     matrix_share: Quantity | None = None
@@ -230,6 +241,7 @@ class GpuMachine(_Model):
     dram_matrix_share: Quantity | None = None
     dram_stream_share: Quantity | None = None
     dram_read_share: Quantity | None = None
+    port_bytes_per_cycle: Quantity | None = None
     dequantize: Dequantizer | None = None
     shared: SharedMemory
     dram: Dram
