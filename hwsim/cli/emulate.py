@@ -24,7 +24,11 @@ from hwsim.cli.common import console, json_option, progress, writable_folder
 )
 @click.option("--precision", metavar="P", help="A mode that every target has; default: each target's own default.")
 @click.option(
-    "--calibrator", metavar="C", default="mse", show_default=True, help="How ranges are picked: mse or minmax."
+    "--calibrator",
+    metavar="C",
+    default="mse",
+    show_default=True,
+    help="How ranges are picked: minmax, percentile, mse, kl, mixture, kde or multistage.",
 )
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Run only the first N inputs.")
 @click.option(

@@ -29,7 +29,11 @@ if TYPE_CHECKING:
     "--data", metavar="D", help="Calibration inputs: a .npz file or a zoo name; default: the zoo model's own."
 )
 @click.option(
-    "--calibrator", metavar="C", default="mse", show_default=True, help="How ranges are picked: mse or minmax."
+    "--calibrator",
+    metavar="C",
+    default="mse",
+    show_default=True,
+    help="How ranges are picked: minmax, percentile, mse, kl, mixture, kde or multistage.",
 )
 @click.option(
     "--weights-granularity", metavar="G", help="per_tensor, per_channel or per_group, instead of the target's."

@@ -17,9 +17,13 @@ from hwsim.errors import RecipeError, unknown
 from hwsim.ir import OPS, Graph, Node, QuantParams, Value, check
 from hwsim.ir.passes import fold_batchnorm
 from hwsim.numerics import BlockFormat, QTensor, formats, quantize_tensor
-from hwsim.quant.calibrate import CALIBRATORS, Calibrator
-from hwsim.quant.observe import observe
+from hwsim.quant.calibrators import calibrator
+from hwsim.quant.histogram import Histogram
+from hwsim.quant.observe import calibration_rows, observe
 from hwsim.quant.recipe import Recipe, Scheme, is_integer
+from hwsim.quant.reconstruct import reconstruct
+from hwsim.quant.store import store_weight, takes_range
+from hwsim.quant.task import refine
 
 _MOVERS = ("MaxPool", "Flatten", "Reshape", "Transpose")
 """Operations that pick or move elements: they commute with a per-tensor monotone quantizer."""
@@ -36,17 +40,22 @@ def quantize(graph: Graph, recipe: Recipe, data: NDArray[Any]) -> Graph:
         DataError: calibration data are empty or do not fit.
         ModelError: the graph does not check.
     """
-    for name in recipe.keep:
-        if name not in {n.name for n in graph.nodes}:
-            raise unknown(RecipeError, "node", name, [n.name for n in graph.nodes], where="recipe.keep")
-    graph = fold_batchnorm(graph)
+    names = [n.name for n in graph.nodes]
+    for where, asked in (("recipe.keep", recipe.keep), ("recipe.layers", [name for name, _ in recipe.layers])):
+        for name in asked:
+            if name not in names:
+                raise unknown(RecipeError, "node", name, names, where=where)
+    original = graph = fold_batchnorm(graph)
     sources = _operands(graph, recipe)
-    samples: dict[str, NDArray[np.float32]] = {}
+    seen: dict[str, Histogram] = {}
     if sources and takes_range(recipe.activations.format):
-        samples = observe(graph, data, sources, recipe.samples)
-    graph = check(_insert(graph, recipe, sources, samples))
+        seen = observe(graph, data, sources, recipe.samples)
+    graph = check(_insert(graph, recipe, sources, seen))
     graph = check(_hoist(graph))
-    return check(_store_constants(graph, recipe))
+    graph = check(_store_weights(graph, recipe, data))
+    if getattr(calibrator(recipe.activations.calibrator), "task_driven", False):
+        graph = check(refine(graph, original, calibration_rows(graph, data, recipe.samples)))
+    return check(_store_biases(graph, recipe))
 
 
 def _matrix_nodes(graph: Graph, recipe: Recipe) -> list[Node]:
@@ -59,9 +68,9 @@ def _operands(graph: Graph, recipe: Recipe) -> list[str]:
     return list(found)
 
 
-def _insert(graph: Graph, recipe: Recipe, sources: list[str], samples: dict[str, NDArray[np.float32]]) -> Graph:
+def _insert(graph: Graph, recipe: Recipe, sources: list[str], seen: dict[str, Histogram]) -> Graph:
     quants = {
-        name: _activation(recipe.activations, samples.get(name), 1 if len(graph.shape_of(name)) == 4 else -1)
+        name: _activation(recipe.activations, seen.get(name), 1 if len(graph.shape_of(name)) == 4 else -1)
         for name in sources
     }
     stored = {name: f"{name}.q" for name in sources}
@@ -82,23 +91,18 @@ def _insert(graph: Graph, recipe: Recipe, sources: list[str], samples: dict[str,
     return graph.rebuilt(nodes=nodes, values=values)
 
 
-def _activation(scheme: Scheme, sample: NDArray[np.float32] | None, block_axis: int) -> QuantParams:
+def _activation(scheme: Scheme, seen: Histogram | None, block_axis: int) -> QuantParams:
     entry = formats[scheme.format]
     if isinstance(entry, BlockFormat):
         return QuantParams(format=entry.element, block_format=scheme.format, axis=block_axis)
-    if sample is None:
+    if seen is None:
         return QuantParams(format=scheme.format)
     if scheme.granularity != "per_tensor":
         raise RecipeError(f"activations take per_tensor scales or a block format, found {scheme.granularity}")
-    found = calibrator(scheme).fit(sample[None, :], scheme)
+    values, counts = seen.points()
+    found = calibrator(scheme.calibrator).fit(values[None], scheme, counts[None])
     zero = None if found.zero_point is None else found.zero_point.reshape(())
     return QuantParams(format=scheme.format, scale=found.scale.reshape(()), zero_point=zero)
-
-
-def takes_range(fmt: str) -> bool:
-    """True where a scale is to be chosen; block formats make their own, and floats of 16 bits and more need none."""
-    entry = formats[fmt]
-    return not isinstance(entry, BlockFormat) and (entry.is_integer or entry.bits < 16)
 
 
 def _hoist(graph: Graph) -> Graph:
@@ -128,63 +132,31 @@ def _hoist(graph: Graph) -> Graph:
     return graph
 
 
-def _store_constants(graph: Graph, recipe: Recipe) -> Graph:
-    constants = dict(graph.constants)
-    nodes = list(graph.nodes)
+def _store_weights(graph: Graph, recipe: Recipe, data: NDArray[Any]) -> Graph:
+    """Store constant weights; biases stay real numbers."""
+    named = {n.name for n in _matrix_nodes(graph, recipe) if n.inputs[1] in graph.constants}
+    if named and (recipe.weight_method != "nearest" or recipe.correct_bias):
+        return reconstruct(graph, recipe, calibration_rows(graph, data, recipe.samples), named)
+    constants, nodes = dict(graph.constants), list(graph.nodes)
     for at, node in enumerate(nodes):
-        if node not in _matrix_nodes(graph, recipe) or node.inputs[1] not in constants:
-            continue
-        weight_name, bias_name = f"{node.name}.weight", f"{node.name}.bias"
-        weight = store_weight(graph.float_constant(node.inputs[1]), recipe.weights)
-        inputs = [node.inputs[0], weight_name]
-        constants[weight_name] = weight
-        if len(node.inputs) > 2:
-            bias = graph.float_constant(node.inputs[2])
-            inputs.append(bias_name)
-            constants[bias_name] = _bias(graph, node, bias, weight, recipe)
-        nodes[at] = replace(node, inputs=tuple(inputs))
+        if node.name in named:
+            name = f"{node.name}.weight"
+            constants[name] = store_weight(graph.float_constant(node.inputs[1]), recipe.weights_of(node.name))
+            nodes[at] = replace(node, inputs=(node.inputs[0], name, *node.inputs[2:]))
     return graph.rebuilt(nodes=nodes, constants=constants)
 
 
-def store_weight(weight: NDArray[np.float32], scheme: Scheme) -> QTensor:
-    """Store a weight [out, in, ...] after ``scheme``; groups and blocks run along dimension 1, the input channels.
-
-    Raises:
-        RecipeError: an unknown calibrator.
-    """
-    if isinstance(formats[scheme.format], BlockFormat):
-        return quantize_tensor(weight, scheme.format, axis=1)
-    if not takes_range(scheme.format):
-        return quantize_tensor(weight, scheme.format, scale=np.ones((), np.float32))
-    rule = calibrator(scheme)
-    if scheme.granularity == "per_tensor":
-        found = rule.fit(weight.reshape(1, -1), scheme)
-        zero = None if found.zero_point is None else found.zero_point.reshape(())
-        return quantize_tensor(weight, scheme.format, scale=found.scale.reshape(()), zero_point=zero)
-    if scheme.granularity == "per_channel":
-        found = rule.fit(weight.reshape(len(weight), -1), scheme)
-        return quantize_tensor(weight, scheme.format, axis=0, scale=found.scale, zero_point=found.zero_point)
-    size = int(scheme.group_size or 1)
-    last = np.moveaxis(weight, 1, -1)
-    short = -last.shape[-1] % size
-    rows = np.pad(last, [(0, 0)] * (last.ndim - 1) + [(0, short)])
-    found = rule.fit(rows.reshape(-1, size), scheme)
-    shape = (*last.shape[:-1], rows.shape[-1] // size)
-    scale = np.moveaxis(found.scale.reshape(shape), -1, 1)
-    zero = None if found.zero_point is None else np.moveaxis(found.zero_point.reshape(shape), -1, 1)
-    return quantize_tensor(weight, scheme.format, axis=1, block_size=size, scale=scale, zero_point=zero)
-
-
-def calibrator(scheme: Scheme) -> Calibrator:
-    """The calibrator that ``scheme`` names.
-
-    Raises:
-        RecipeError: there is none of that name; names the nearest.
-    """
-    try:
-        return CALIBRATORS[scheme.calibrator]
-    except KeyError:
-        raise unknown(RecipeError, "calibrator", scheme.calibrator, CALIBRATORS) from None
+def _store_biases(graph: Graph, recipe: Recipe) -> Graph:
+    constants, nodes = dict(graph.constants), list(graph.nodes)
+    for at, node in enumerate(nodes):
+        if node not in _matrix_nodes(graph, recipe) or len(node.inputs) < 3:
+            continue
+        weight = graph.constants.get(node.inputs[1])
+        if isinstance(weight, QTensor):
+            name = f"{node.name}.bias"
+            constants[name] = _bias(graph, node, graph.float_constant(node.inputs[2]), weight, recipe)
+            nodes[at] = replace(node, inputs=(*node.inputs[:2], name))
+    return graph.rebuilt(nodes=nodes, constants=constants)
 
 
 def _bias(

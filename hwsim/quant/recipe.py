@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 Granularity = Literal["per_tensor", "per_channel", "per_group"]
 GRANULARITIES = ("per_tensor", "per_channel", "per_group")
+WEIGHT_METHODS = ("nearest", "gptq")
+EQUALIZERS = ("none", "cross_layer", "smooth", "awq")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,15 @@ class Recipe:
         accumulator: ``int32`` (biases become int32 codes in the accumulator's scale), ``fp32`` or ``fp16``.
         keep: names of nodes left in float.
         samples: calibration inputs used, at most.
+        weight_method: ``nearest`` rounds each weight by itself; ``gptq`` lets the columns that are not yet rounded make
+            up for those that are (``hwsim.quant.gptq``).
+        correct_bias: biases take up the difference of the means that storing weights and inputs makes.
+        equalize: moves channel scales between neighbouring products before anything is stored
+            (``hwsim.quant.equalize``).
+        layers: (node name, scheme) for weights that are stored otherwise than ``weights`` says.
+
+    Raises:
+        RecipeError: an unknown method; names the nearest.
     """
 
     weights: Scheme
@@ -68,6 +79,20 @@ class Recipe:
     accumulator: str = "int32"
     keep: tuple[str, ...] = ()
     samples: int = 256
+    weight_method: str = "nearest"
+    correct_bias: bool = False
+    equalize: str = "none"
+    layers: tuple[tuple[str, Scheme], ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.weight_method not in WEIGHT_METHODS:
+            raise unknown(RecipeError, "weight method", self.weight_method, WEIGHT_METHODS)
+        if self.equalize not in EQUALIZERS:
+            raise unknown(RecipeError, "equalizer", self.equalize, EQUALIZERS)
+
+    def weights_of(self, node: str) -> Scheme:
+        """The scheme of one node's weights."""
+        return dict(self.layers).get(node, self.weights)
 
     def with_calibrator(self, name: str) -> Recipe:
         """The same recipe with both calibrators replaced."""

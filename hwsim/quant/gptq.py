@@ -1,0 +1,138 @@
+"""Rounding that makes up for its own errors: each column of a weight is rounded in turn, and the columns that are still
+free move so that the layer's outputs change least.
+
+Frantar, Ashkboos, Hoefler and Alistarh, "GPTQ: accurate post-training quantization for generative pre-trained
+transformers", arXiv 2210.17323, equations 2 and 3 and algorithm 1, with columns in the order of falling curvature.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwsim.numerics import QTensor, quantize_tensor
+
+Matrix = NDArray[np.float64]
+
+DAMPING = 0.01
+"""Share of the mean of the Hessian's diagonal that is added to it (the paper's choice)."""
+
+MULTIPLES = (0.7, 0.8, 0.9, 1.1, 1.2)
+"""Multiples of a row's scale that are tried beside the scale itself."""
+
+COLUMNS = 128
+"""Columns whose errors reach the rest of the matrix in one product (the paper's lazy batches)."""
+
+
+def damped(hessian: Matrix, damping: float = DAMPING) -> Matrix:
+    """``hessian`` [groups, K, K] with ``damping`` times the mean of each group's diagonal added to the diagonal; groups
+    that saw nothing become the identity, in which rounding is to nearest."""
+    k = hessian.shape[-1]
+    mean = np.einsum("gkk->g", hessian) / k
+    extra = np.where(mean > 0, damping * mean, 1.0)
+    return hessian + extra[:, None, None] * np.eye(k)
+
+
+def round_with_scales(weight: NDArray[Any], hessian: Matrix, stored: QTensor) -> QTensor:
+    """As `round_compensated`, each row with the best of ``MULTIPLES`` of its scales.
+
+    Rows do not know of each other, so each takes the multiple with the least error in the Hessian's norm. Scales that
+    all rows share, and those that a block format's rule makes, stay.
+    """
+    if stored.axis is None or stored.block_format is not None or stored.scale_format != "fp32":
+        return round_compensated(weight, hessian, stored)
+    best = round_compensated(weight, hessian, stored)
+    least = row_errors(weight, hessian, best)
+    for multiple in MULTIPLES:
+        scaled = replace(stored, scale=(stored.scale * np.float32(multiple)).astype(np.float32))
+        trial = round_compensated(weight, hessian, scaled)
+        error = row_errors(weight, hessian, trial)
+        better = error < least
+        rows = better.reshape(-1, *[1] * (trial.codes.ndim - 1))
+        best = replace(
+            best,
+            codes=np.where(rows, trial.codes, best.codes),
+            scale=np.where(better if trial.scale.ndim == 1 else rows, trial.scale, best.scale),
+        )
+        least = np.minimum(error, least)
+    return best
+
+
+def row_errors(weight: NDArray[Any], hessian: Matrix, stored: QTensor) -> Matrix:
+    """(w - q) H (w - q)' of every row of ``weight``, float64 [out]."""
+    groups, k = hessian.shape[0], hessian.shape[-1]
+    wide = np.asarray(weight, np.float64).reshape(groups, -1, k)
+    off = wide - stored.dequantize().reshape(wide.shape)
+    return np.asarray(np.einsum("gok,gok->go", off @ hessian, off).reshape(-1), np.float64)
+
+
+def round_compensated(weight: NDArray[Any], hessian: Matrix, stored: QTensor) -> QTensor:
+    """New codes for ``stored``, with its scales, that keep the outputs of ``weight``.
+
+    Args:
+        weight: real numbers [out, in, ...]; where ``hessian`` has G groups, each serves out / G rows in turn.
+        hessian: [G, K, K], positive definite: inputs' second moments, K in the order of ``weight``'s own elements.
+        stored: ``weight`` rounded to nearest; its scales and zero points are kept.
+
+    Returns:
+        The same storage with codes for which tr((w - q) H (w - q)') is small.
+    """
+    groups, k = hessian.shape[0], hessian.shape[-1]
+    rows = np.asarray(weight, dtype=np.float64).reshape(groups, -1, k)
+    scale, zero = _each(stored, stored.scale), None if stored.zero_point is None else _each(stored, stored.zero_point)
+    if stored.tensor_scale is not None:
+        scale = scale * stored.tensor_scale
+    order = np.argsort(-np.einsum("gkk->gk", hessian).mean(axis=0), kind="stable")
+    back = np.argsort(order)
+    shape = (groups * rows.shape[1], k)
+    codes = _columns(
+        rows[:, :, order],
+        _upper(hessian[:, order][:, :, order]),
+        scale.reshape(shape)[:, order],
+        None if zero is None else zero.reshape(shape)[:, order],
+        stored.format,
+    )
+    return replace(stored, codes=codes[:, back].reshape(stored.codes.shape))
+
+
+def _each(stored: QTensor, field: NDArray[Any]) -> NDArray[Any]:
+    """A scale or zero point for every element."""
+    shape = stored.codes.shape
+    if stored.axis is None:
+        return np.broadcast_to(field, shape)
+    if stored.block_size is None:
+        return np.broadcast_to(field.reshape([-1 if d == stored.axis else 1 for d in range(len(shape))]), shape)
+    return np.take(np.repeat(field, stored.block_size, axis=stored.axis), np.arange(shape[stored.axis]), stored.axis)
+
+
+def _upper(hessian: Matrix) -> Matrix:
+    """The upper triangular U with H^-1 = U' U."""
+    lower = np.linalg.cholesky(np.linalg.inv(hessian))
+    return np.ascontiguousarray(np.swapaxes(lower, 1, 2))
+
+
+def _columns(rows: Matrix, upper: Matrix, scale: NDArray[Any], zero: NDArray[Any] | None, fmt: str) -> NDArray[Any]:
+    groups, each, k = rows.shape
+    rows = rows.copy()
+    codes: list[NDArray[Any]] = []
+    for start in range(0, k, COLUMNS):
+        end = min(start + COLUMNS, k)
+        errors = np.empty((groups, each, end - start))
+        for at in range(start, end):
+            column = quantize_tensor(
+                rows[:, :, at].reshape(-1).astype(np.float32),
+                fmt,
+                axis=0,
+                scale=scale[:, at],
+                zero_point=None if zero is None else zero[:, at],
+            )
+            codes.append(column.codes)
+            real = column.dequantize().reshape(groups, each)
+            error = (rows[:, :, at] - real) / upper[:, at, at, None]
+            rows[:, :, at:end] -= error[:, :, None] * upper[:, None, at, at:end]
+            errors[:, :, at - start] = error
+        rows[:, :, end:] -= errors @ upper[:, start:end, end:]
+    return np.stack(codes, axis=1)
