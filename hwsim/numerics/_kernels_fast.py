@@ -16,11 +16,21 @@ _U = np.uint32
 _MAGNITUDE = np.uint32(0x7FFFFFFF)
 _INF = np.uint32(0x7F800000)
 _ZERO = np.uint32(0)
+_PIECE = 4096  # elements between looks at whether any of them was special
 
 
 class Bits32(NamedTuple):
-    """A floating-point format whose codes fit in 16 bits, in binary32 terms."""
+    """A floating-point format whose codes fit in 16 bits, in binary32 terms.
 
+    Where no input is above ``limit``, a short body serves (`_plain_code`); pieces with NaN, overflow that does not
+    saturate, or zeros that need a decision (``plain`` is 0) take the whole one (`_bits_code`).
+    """
+
+    plain: np.uint32  # 1 where the short body may be used at all
+    limit: np.uint32  # greatest magnitude, as a pattern, that the short body encodes
+    cap: np.uint32  # pattern of the largest finite value
+    sign: np.uint32  # code of the sign bit
+    zero_sign: np.uint32  # what is left of it on a zero
     clamp: np.uint32  # binary32 pattern of the first power of two that overflows
     first: np.uint32  # binary32 pattern of the smallest normal number
     lift: np.uint32  # exponent step from a number to the constant that aligns its last kept bit
@@ -30,7 +40,7 @@ class Bits32(NamedTuple):
     overflow_negative: np.uint32
     nan_positive: np.uint32
     nan_negative: np.uint32
-    sign_shift: np.uint32
+    step: np.uint32  # code of one power of two: 1 << mantissa bits
     minus_zero: np.uint32
     underflow: np.uint32
     refuse_nan: np.uint32
@@ -73,27 +83,37 @@ class Whole32(NamedTuple):
 def _bits_code(x, s):  # type: ignore[no-untyped-def]
     bits = np.float32(x).view(np.uint32)
     a = _U(bits & _MAGNITUDE)
-    sign = _U(bits >> _U(31))
+    negative = bits > _MAGNITUDE
     clamped = min(a, s.clamp)
     exponent = max(_U(clamped & _INF), s.first)
     align = _U(exponent + s.lift)  # adding this power of two leaves exactly the kept bits, rounded to nearest even
     total = _U(clamped).view(np.float32) + _U(align).view(np.float32)
-    code = _U(_U(np.float32(total).view(np.uint32) - align) + _U(_U(exponent - s.first) >> s.drop))
-    over = code > s.max_code
-    code = (
-        (s.overflow_negative if sign != _ZERO else s.overflow_positive) if over else _U(code | _U(sign << s.sign_shift))
-    )
+    magnitude = _U(_U(np.float32(total).view(np.uint32) - align) + _U(_U(_U(exponent - s.first) >> _U(23)) * s.step))
+    over = magnitude > s.max_code
+    code = _U(magnitude | (s.sign if negative else _ZERO))
+    code = (s.overflow_negative if negative else s.overflow_positive) if over else code
     minus = a == _ZERO
-    tiny = _U(code & _U(~_U(_U(1) << s.sign_shift))) == _ZERO and sign != _ZERO and not over
+    tiny = magnitude == _ZERO and negative
     code = (s.minus_zero if minus else s.underflow) if tiny else code
     nan = a > _INF
-    code = (s.nan_negative if sign != _ZERO else s.nan_positive) if nan else code
+    code = (s.nan_negative if negative else s.nan_positive) if nan else code
     status = _U(
         (s.refuse_nan if nan else _ZERO)
         | (s.refuse_overflow if over and not nan else _ZERO)
         | (s.refuse_negative_zero if tiny else _ZERO)
     )
     return code, status
+
+
+@njit(inline="always", error_model="numpy")
+def _plain_code(bits, s):  # type: ignore[no-untyped-def]
+    clamped = min(_U(bits & _MAGNITUDE), s.cap)
+    exponent = max(_U(clamped & _INF), s.first)
+    align = _U(exponent + s.lift)
+    total = _U(clamped).view(np.float32) + _U(align).view(np.float32)
+    code = _U(_U(np.float32(total).view(np.uint32) - align) + _U(_U(_U(exponent - s.first) >> _U(23)) * s.step))
+    sign = s.zero_sign if code == _ZERO else s.sign
+    return _U(code | (sign if bits > _MAGNITUDE else _ZERO))
 
 
 @njit(inline="always", error_model="numpy")
@@ -129,15 +149,22 @@ def _whole_code(x, zero_point, s):  # type: ignore[no-untyped-def]
 def top_plain(x, out, s, first, last):  # type: ignore[no-untyped-def]
     """Codes of x[first:last] for formats that are the top bits of binary32 (bf16, tf32) and overflow to infinity."""
     status = _ZERO
-    xs, codes = x[first:last], out[first:last]
-    half = _U((_U(1) << _U(s.drop - _U(1))) - _U(1))
-    for i in range(len(xs)):
-        bits = np.float32(xs[i]).view(np.uint32)
-        nan = _U(bits & _MAGNITUDE) > _INF
-        code = _U(_U(_U(bits + half) + _U(_U(bits >> s.drop) & _U(1))) >> s.drop)
-        code = (s.nan_negative if bits > _MAGNITUDE else s.nan_positive) if nan else code
-        codes[i] = code
-        status = _U(status | (s.refuse_nan if nan else _ZERO))
+    drop = s.drop & _U(31)  # a shift known to be short stays 32 bits wide
+    half = _U((_U(1) << _U(drop - _U(1))) - _U(1))
+    for start in range(first, last, _PIECE):
+        stop = min(start + _PIECE, last)
+        xs, codes = x[start:stop], out[start:stop]
+        most = _ZERO
+        for i in range(len(xs)):
+            bits = np.float32(xs[i]).view(np.uint32)
+            most = max(most, _U(bits & _MAGNITUDE))
+            codes[i] = _U(_U(_U(bits + half) + _U(_U(bits >> drop) & _U(1))) >> drop)
+        if most > _INF:
+            status = _U(status | s.refuse_nan)
+            for i in range(len(xs)):
+                bits = np.float32(xs[i]).view(np.uint32)
+                if _U(bits & _MAGNITUDE) > _INF:
+                    codes[i] = s.nan_negative if bits > _MAGNITUDE else s.nan_positive
     return status
 
 
@@ -145,11 +172,21 @@ def top_plain(x, out, s, first, last):  # type: ignore[no-untyped-def]
 def bits_plain(x, out, s, first, last):  # type: ignore[no-untyped-def]
     """Codes of x[first:last]."""
     status = _ZERO
-    xs, codes = x[first:last], out[first:last]
-    for i in range(len(xs)):
-        code, met = _bits_code(xs[i], s)
-        codes[i] = code
-        status = _U(status | met)
+    for start in range(first, last, _PIECE):
+        stop = min(start + _PIECE, last)
+        xs, codes = x[start:stop], out[start:stop]
+        most = _U(0xFFFFFFFF)
+        if s.plain != _ZERO:
+            most = _ZERO
+            for i in range(len(xs)):
+                bits = np.float32(xs[i]).view(np.uint32)
+                most = max(most, _U(bits & _MAGNITUDE))
+                codes[i] = _plain_code(bits, s)
+        if most > s.limit:
+            for i in range(len(xs)):
+                code, met = _bits_code(xs[i], s)
+                codes[i] = code
+                status = _U(status | met)
     return status
 
 
@@ -187,16 +224,23 @@ def bits_scaled(x, scale, out, g, s, first, last):  # type: ignore[no-untyped-de
         stop = min(start + g.length, (group + 1) * g.group)
         base = group * g.scale_group + (p // g.divisor) * g.scale_run
         xs, codes = x[start:stop], out[start:stop]
-        if g.scale_step == 0:
-            divisor = scale[base]
+        divisors = scale[base : base + (stop - start if g.scale_step != 0 else 1)]
+        most = _U(0xFFFFFFFF)
+        if s.plain != _ZERO:
+            most = _ZERO
+            if g.scale_step == 0:
+                for i in range(len(xs)):
+                    bits = np.float32(xs[i] / divisors[0]).view(np.uint32)
+                    most = max(most, _U(bits & _MAGNITUDE))
+                    codes[i] = _plain_code(bits, s)
+            else:
+                for i in range(len(xs)):
+                    bits = np.float32(xs[i] / divisors[i]).view(np.uint32)
+                    most = max(most, _U(bits & _MAGNITUDE))
+                    codes[i] = _plain_code(bits, s)
+        if most > s.limit:
             for i in range(len(xs)):
-                code, met = _bits_code(xs[i] / divisor, s)
-                codes[i] = code
-                status = _U(status | met)
-        else:
-            divisors = scale[base : base + stop - start]
-            for i in range(len(xs)):
-                code, met = _bits_code(xs[i] / divisors[i], s)
+                code, met = _bits_code(xs[i] / divisors[i * g.scale_step], s)
                 codes[i] = code
                 status = _U(status | met)
     return status

@@ -75,7 +75,9 @@ def _pattern(value: Fraction | float) -> np.uint32:
 def _fast_float(fmt: Format, layout: FloatLayout, options: Options, spec: Any) -> tuple[str | None, Any]:
     from hwsim.numerics import _kernels_fast as fast
 
-    if fmt.bits == 4 and layout.magnitude_bits == 3 and layout.nan == "none" and options.overflow == "saturate":
+    if layout.mantissa_bits == 0:  # its last place is the exponent's: only comparisons serve
+        if layout.magnitude_bits != 3 or layout.nan != "none" or options.overflow != "saturate":
+            return None, None
         t = [_limit(layout, code) for code in range(7)]
         return "levels", fast.Levels(
             *(t[0], t[1], t[2], t[3], t[4], t[5], t[6]),
@@ -89,11 +91,22 @@ def _fast_float(fmt: Format, layout: FloatLayout, options: Options, spec: Any) -
     top = layout.exponent_bits == 8 and layout.bias == 127 and layout.mantissa_bits < 23
     if top and (options.overflow != "inf" or {spec.minus_zero, spec.underflow} != {spec.sign_bit}):
         return None, None
+    plain = spec.minus_zero == spec.underflow >= 0
     overflows_at = (layout.max_code >> layout.mantissa_bits) - layout.bias + 1
     fits = layout.bias <= 127 and overflows_at + 23 - layout.mantissa_bits <= 127
     if not top and (not fits or not 1 <= layout.mantissa_bits < 23 or fmt.bits > 16):
         return None, None
+    limit = (
+        np.uint32(0x7F800000)
+        if options.overflow == "saturate" or top
+        else _pattern(float(_limit(layout, layout.max_code)))
+    )
     return "top" if top else "bits", fast.Bits32(
+        np.uint32(plain),
+        limit,
+        _pattern(layout.magnitude(layout.max_code)),
+        np.uint32(spec.sign_bit),
+        _code(spec.underflow),
         _pattern(0.0 if top else 2.0**overflows_at),
         _pattern(2.0 ** (1 - layout.bias)),
         np.uint32((23 - layout.mantissa_bits) << 23),
@@ -103,7 +116,7 @@ def _fast_float(fmt: Format, layout: FloatLayout, options: Options, spec: Any) -
         _code(spec.overflow_negative),
         _code(spec.nan_positive),
         _code(spec.nan_negative),
-        np.uint32(layout.magnitude_bits),
+        np.uint32(1 << layout.mantissa_bits),
         _code(spec.minus_zero),
         _code(spec.underflow),
         np.uint32(_NAN if spec.nan_positive < 0 else 0),
@@ -114,7 +127,9 @@ def _fast_float(fmt: Format, layout: FloatLayout, options: Options, spec: Any) -
 
 def _limit(layout: FloatLayout, code: int) -> np.float32:
     """Greatest float32 magnitude that nearest-even rounding still sends to ``code`` or below."""
-    middle = np.float32(float((layout.magnitude(code) + layout.magnitude(code + 1)) / 2))
+    step = layout.magnitude(code) - layout.magnitude(code - 1) if code == layout.max_code else 0
+    above = layout.magnitude(code) + step if step else layout.magnitude(code + 1)
+    middle = np.float32(float((layout.magnitude(code) + above) / 2))
     return np.float32(np.nextafter(middle, np.float32(0))) if code % 2 else middle
 
 
