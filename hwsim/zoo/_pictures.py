@@ -1,0 +1,50 @@
+"""Labelled pictures as arrays: decoded by pillow, cut and scaled as their network wants them."""
+
+from __future__ import annotations
+
+import io
+import re
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwsim.errors import ToolError
+from hwsim.zoo.catalog import ZooEntry
+
+CROP = 224 / 256
+"""Share of the shorter side that pictures larger than the input keep."""
+_ZERO = {"efficientnet-lite0": 127}
+"""The pixel value that becomes 0; 128 for the others. Differences are divided by 128."""
+
+
+def arrays(members: dict[str, bytes], held: ZooEntry) -> dict[str, NDArray[Any]]:
+    """``x`` [n, 3, h, w] and ``y`` [n] from files named ``<set>_<number>_<label>.png`` (or .jpg).
+
+    Raises:
+        ToolError: pillow is missing, or a file has another name.
+    """
+    try:
+        from PIL import Image
+    except ImportError:
+        raise ToolError("needs pillow to read images", where=held.name, hint="pip install 'hwsim[zoo]'") from None
+    images, labels = [], []
+    height, width = held.input_shape[1:]
+    zero = _ZERO.get(held.name, 128)
+    for name in sorted(members):
+        match = re.search(r"_\d+_(\d+)\.(?:png|jpg)$", name)
+        if match is None:
+            raise ToolError(f"expected <set>_<number>_<label>.png or .jpg, found {name!r}", where=held.name)
+        with Image.open(io.BytesIO(members[name]), formats=["PNG", "JPEG"]) as opened:
+            picture = opened.convert("RGB")
+        if picture.size != (width, height):
+            side = int(min(picture.size) * CROP)
+            left, top = ((size - side) // 2 for size in picture.size)
+            box = (left, top, left + side, top + side)
+            picture = picture.resize((width, height), Image.Resampling.BICUBIC, box=box)
+        images.append(np.asarray(picture, dtype=np.int16).transpose(2, 0, 1) - zero)
+        labels.append(int(match[1]))
+    x = np.stack(images)
+    if zero == 128:
+        return {"x": x.astype(np.int8), "y": np.array(labels, np.uint16), "scale": np.array(1 / 128, np.float32)}
+    return {"x": (x / 128).astype(np.float16), "y": np.array(labels, np.uint16)}  # exact: 8 bits and a power of two

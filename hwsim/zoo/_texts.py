@@ -1,0 +1,112 @@
+"""Text data as token ids: Wikipedia pages in windows, word pairs with human scores.
+
+Needs the tokenizers package (``pip install 'hwsim[zoo]'``); a tokenizer is data, nothing of a model file is executed.
+"""
+
+from __future__ import annotations
+
+import bz2
+import html
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwsim.errors import ToolError
+
+MAX_TEXT_BYTES = 64 << 20
+WINDOW = 512
+PAIR_LENGTH = 32
+_NESTED = (re.compile(r"\{\{[^{}]*\}\}"), re.compile(r"\{\|[^{}]*\|\}"))
+_LINK = re.compile(r"\[\[(?:[^\[\]|]*\|)?([^\[\]|]*)\]\]")
+_DROPPED = tuple(
+    re.compile(pattern, re.DOTALL)
+    for pattern in (
+        r"<!--.*?-->", r"<ref[^<>]*/>", r"<ref.*?</ref>", r"<(math|gallery|table|timeline).*?</\1>", r"</?[a-z][^<>]*>",
+        r"\[\[(?:File|Image|Category)[^\[\]]*(?:\[\[[^\[\]]*\]\][^\[\]]*)*\]\]", r"'{2,}", r"__[A-Z]+__",
+    )
+)  # fmt: skip
+
+
+def windows(dump: bytes, gguf: Path, count: int, first: int) -> NDArray[np.int32]:
+    """Token ids [count, 512] of Wikipedia pages: the head of each long page from number ``first`` on, one a page."""
+    from hwsim.io.gguf import read
+
+    encode = _decoder_tokenizer(read(gguf).meta)
+    found: list[list[int]] = []
+    for page in pages(dump):
+        ids = encode.encode(page).ids if len(page) > 3 * WINDOW else []
+        if len(ids) >= WINDOW:
+            found.append(ids[:WINDOW])
+        if len(found) == first + count:
+            return np.array(found[first:], dtype=np.int32)
+    raise ToolError(f"holds {len(found)} pages of {WINDOW} tokens, {first + count} are needed", where="wikipedia")
+
+
+def pages(dump: bytes) -> Iterator[str]:
+    """Plain text of the articles of a compressed dump, in order; redirects are left out."""
+    text = bz2.BZ2Decompressor().decompress(dump, MAX_TEXT_BYTES).decode("utf-8")
+    for match in re.finditer(r"<text[^<>]*>(.*?)</text>", text, re.DOTALL):
+        body = html.unescape(match[1])
+        if not body.lstrip().lower().startswith("#redirect"):
+            yield plain(body)
+
+
+def plain(markup: str) -> str:
+    """Wiki markup as the sentences a reader sees, one paragraph a line."""
+    for pattern in _DROPPED[:5]:
+        markup = pattern.sub("", markup)
+    for pattern in _NESTED:
+        before = None
+        while before != markup:
+            before, markup = markup, pattern.sub("", markup)
+    markup = _DROPPED[5].sub("", markup)
+    markup = _LINK.sub(r"\1", re.sub(r"\[https?://\S+ ?([^\]]*)\]", r"\1", markup))
+    for pattern in _DROPPED[6:]:
+        markup = pattern.sub("", markup)
+    lines = (re.sub(r"\s+", " ", line).strip() for line in html.unescape(markup).splitlines())
+    return "\n".join(line for line in lines if line and line[0] not in "=*#:;|!{}")
+
+
+def pairs(table: bytes, tokenizer: bytes) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Token ids [2 n, 32], padded with 0, of word pairs one after the other, and their human scores times 100."""
+    encode = _tokenizers().Tokenizer.from_str(tokenizer.decode("utf-8"))
+    encode.no_padding()
+    rows, scores = [], []
+    for line in table.decode("utf-8").splitlines():
+        if line.startswith("#") or not line.strip():
+            continue
+        first, second, score = line.split("\t")
+        for word in (first, second):
+            ids = encode.encode(word).ids[:PAIR_LENGTH]
+            rows.append(ids + [0] * (PAIR_LENGTH - len(ids)))
+            scores.append(round(100 * float(score)))
+    return np.array(rows, np.int32), np.array(scores, np.int32)
+
+
+def _decoder_tokenizer(meta: dict[str, Any]) -> Any:
+    """Byte-level BPE with single digits, from GGUF metadata (``tokenizer.ggml.pre`` smollm)."""
+    kind = (meta.get("tokenizer.ggml.model"), meta.get("tokenizer.ggml.pre"))
+    if kind != ("gpt2", "smollm"):
+        raise ToolError(f"tokenizer {kind} is not known here", where="gguf")
+    package = _tokenizers()
+    vocabulary = {token: at for at, token in enumerate(meta["tokenizer.ggml.tokens"])}
+    merges = [tuple(merge.split(" ")) for merge in meta["tokenizer.ggml.merges"]]
+    found = package.Tokenizer(package.models.BPE(vocab=vocabulary, merges=merges))
+    parts = (package.pre_tokenizers.Digits(individual_digits=True), package.pre_tokenizers.ByteLevel(False))
+    found.pre_tokenizer = package.pre_tokenizers.Sequence(list(parts))
+    return found
+
+
+def _tokenizers() -> Any:
+    from importlib import import_module
+
+    try:
+        for part in ("models", "pre_tokenizers"):
+            import_module(f"tokenizers.{part}")
+        return import_module("tokenizers")
+    except ImportError:
+        raise ToolError("needs tokenizers to read text", where="hwsim.zoo", hint="pip install 'hwsim[zoo]'") from None
