@@ -1,7 +1,7 @@
-"""Which Verilog realises which matrix unit: pure data. Widths and overflow follow from the unit's entry in numerics.
+"""Which Verilog realises which matrix unit: pure data. Widths follow from the multipliers' formats.
 
-To prove another unit on the array: write its multiplier ``rtl/mul_<format>.v``, give ``rtl/mul.v`` a branch for it, and
-add a line to ``RTL_UNITS``.
+To prove another unit on the array: add its multiplier to ``hwsim.verify.multipliers`` (``python -m hwsim.verify.emit``
+writes its Verilog) and a line to ``RTL_UNITS``.
 """
 
 from __future__ import annotations
@@ -10,22 +10,26 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from hwsim.errors import UnitError, unknown
+from hwsim.verify.multipliers import MULTIPLIERS
 
 
 @dataclass(frozen=True)
 class RtlUnit:
-    """How a unit of ``hwsim.numerics.units`` is built from rtl/.
+    """How a matrix unit is built from rtl/.
 
     Attributes:
-        name: the unit's name in ``hwsim.numerics.units``.
-        multiplier: value of the parameter MUL: which multiplier the processing element holds.
-        product_bits: width of that multiplier's signed product (P_W).
+        name: the unit's name; where ``hwsim.numerics.units`` has it, ``hwsim.mma`` is the golden model, else the golden
+            is the sum of the multiplier's exact products, in units of its ``lsb_exponent``, kept to ``acc_bits``.
+        multiplier: value of the parameter MUL: an entry of ``hwsim.verify.multipliers``.
+        saturate: sums stop at the ends of the accumulator; else they wrap.
+        acc_bits: width of a sum (ACC_W).
         pe, array, harness: names of the top modules.
     """
 
     name: str
     multiplier: str
-    product_bits: int
+    saturate: bool = False
+    acc_bits: int = 32
     pe: str = "pe_ws"
     array: str = "array_ws"
     harness: str = "tb_array_ws"
@@ -34,10 +38,21 @@ class RtlUnit:
 RTL_UNITS: Mapping[str, RtlUnit] = {
     unit.name: unit
     for unit in (
-        RtlUnit(name="hwsim.rtl.int4", multiplier="int4", product_bits=8),
-        RtlUnit(name="hwsim.rtl.int4_sat", multiplier="int4", product_bits=8),
-        RtlUnit(name="hwsim.rtl.int4_sm", multiplier="int4_sm", product_bits=8),
-        RtlUnit(name="hwsim.rtl.int4_sm_sat", multiplier="int4_sm", product_bits=8),
+        RtlUnit("hwsim.rtl.int4", "int4"),
+        RtlUnit("hwsim.rtl.int4_sat", "int4", saturate=True),
+        RtlUnit("hwsim.rtl.int4_sm", "int4_sm"),
+        RtlUnit("hwsim.rtl.int4_sm_sat", "int4_sm", saturate=True),
+        RtlUnit("hwsim.rtl.uint4", "uint4"),
+        RtlUnit("hwsim.rtl.uint4_int4", "uint4_int4"),
+        RtlUnit("hwsim.rtl.int8", "int8"),
+        RtlUnit("hwsim.rtl.int8_int4", "int8_int4"),
+        RtlUnit("hwsim.rtl.uint8_int4", "uint8_int4"),
+        RtlUnit("hwsim.rtl.int8_ternary", "int8_ternary"),
+        RtlUnit("hwsim.rtl.int2", "int2"),
+        RtlUnit("hwsim.rtl.ternary", "ternary"),
+        RtlUnit("hwsim.rtl.binary", "binary"),
+        RtlUnit("hwsim.rtl.e2m1", "e2m1"),
+        RtlUnit("hwsim.rtl.e4m3", "e4m3", acc_bits=48),
     )
 }
 
@@ -55,17 +70,15 @@ def rtl_unit(name: str) -> RtlUnit:
 
 
 def pe_parameters(unit: RtlUnit) -> dict[str, int | str]:
-    """Verilog parameters of the processing element; operand widths, ACC_W and SATURATE come from numerics."""
-    from hwsim.numerics import decode_table, units
-
-    arithmetic = units[unit.name]
+    """Verilog parameters of the processing element; operand and product widths come from the formats."""
+    multiplier = MULTIPLIERS[unit.multiplier]
     return {
         "MUL": unit.multiplier,
-        "A_W": decode_table(arithmetic.a_format).size.bit_length() - 1,
-        "W_W": decode_table(arithmetic.b_format).size.bit_length() - 1,
-        "P_W": unit.product_bits,
-        "ACC_W": arithmetic.accumulator_dtype.itemsize * 8,
-        "SATURATE": int(getattr(arithmetic, "overflow", "wrap") == "saturate"),
+        "A_W": multiplier.a_bits,
+        "W_W": multiplier.b_bits,
+        "P_W": multiplier.product_bits,
+        "ACC_W": unit.acc_bits,
+        "SATURATE": int(unit.saturate),
     }
 
 

@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwsim.verify.compare import NOTHING, UNKNOWN, Outcome, compare_rows, difference, fold_cycles, golden
-from hwsim.verify.drive import Array, Codes, Sums, run_replay, run_stream
-from hwsim.verify.script import ArrayScript, pe_script
+from hwsim.verify.drive import Array, Codes, Sums, run_replay, run_stream, sum_dtype
+from hwsim.verify.multipliers import MULTIPLIERS, fixed_point, is_finite
+from hwsim.verify.script import ArrayScript, finite_codes, pe_script
 
 K_CHAIN_FOLDS = 4
-INT32 = np.iinfo(np.int32)
 
 
 @dataclass(frozen=True)
@@ -32,12 +32,13 @@ class Plan:
 
 
 def pe_exhaustive(plan: Plan) -> Outcome:
-    """Every operand pair, each with sums at and around both ends of the accumulator and around zero."""
+    """Every operand pair, with sums at and around both ends of the accumulator and around zero."""
     array = plan.array
-    edges = [0, 1, -1, INT32.max, INT32.max - 31, INT32.min, INT32.min + 31, 1 << 23, -(1 << 23)]
-    drawn = plan.rng("pe_exhaustive").integers(INT32.min, INT32.max, 3, endpoint=True)
+    low, high = _ends(array)
+    edges = [0, 1, -1, high, high - 31, low, low + 31, 1 << 23, -(1 << 23)]
+    drawn = plan.rng("pe_exhaustive").integers(low, high, 3, endpoint=True)
     widths = (array.width("A_W"), array.width("W_W"), array.width("ACC_W"))
-    inputs, expected = pe_script(array.unit, widths, np.array([*edges, *drawn], dtype=np.int32))
+    inputs, expected = pe_script(array.unit, widths, np.array([*edges, *drawn], dtype=np.int64))
 
     def run(wave: Path | None = None) -> Any:
         return run_replay(array.pe_design(), inputs, lanes=1, bits=widths[2], sim=array.sim, seed=array.seed, wave=wave)
@@ -49,29 +50,25 @@ def pe_exhaustive(plan: Plan) -> Outcome:
 
 def corner_tiles(plan: Plan) -> Outcome:
     """Constant tiles of every pair of extreme codes onto sums at both ends, an identity, and single elements."""
-    from hwsim.numerics import int_table, units
-
     array, m = plan.array, plan.m
-    table = int_table(units[array.unit.name].a_format)
-    sign_bit = 1 << (array.width("A_W") - 1)  # the least value, or negative zero
-    extremes = {int(np.argmin(table)), int(np.argmax(table)), 0, sign_bit, int(np.flatnonzero(table == -1)[0])}
-    one = int(np.flatnonzero(table == 1)[0])
+    multiplier = MULTIPLIERS[array.unit.multiplier]
+    (a_extremes, a_one), (w_extremes, w_one) = (_extremes(f) for f in (multiplier.a_format, multiplier.b_format))
     rng = plan.rng("corner_tiles")
     w, a, c = [], [], []
-    for a_code in sorted(extremes):
-        for w_code in sorted(extremes):
-            for start in (0, INT32.max, INT32.min):
+    for a_code in a_extremes:
+        for w_code in w_extremes:
+            for start in (0, *_ends(array)):
                 w.append(np.full((array.rows, array.cols), w_code))
                 a.append(np.full((m, array.rows), a_code))
                 c.append(np.full((m, array.cols), start))
-    identity = np.eye(array.rows, array.cols, dtype=np.int64) * one
+    identity = np.eye(array.rows, array.cols, dtype=np.int64) * w_one
     single_w, single_a = np.zeros_like(identity), np.zeros((m, array.rows), dtype=np.int64)
-    single_w[-1, -1] = single_a[-1, -1] = one
-    for weights, activations in ((identity, _codes(rng, array, (m, array.rows))), (single_w, single_a)):
+    single_w[-1, -1], single_a[-1, -1] = w_one, a_one
+    for weights, activations in ((identity, _activations(rng, array, (m, array.rows))), (single_w, single_a)):
         w.append(weights)
         a.append(activations)
-        c.append(_sums(rng, (m, array.cols)))
-    return _stream(plan, _one_fold(w), _one_fold(a), np.array(c, dtype=np.int32))
+        c.append(_sums(rng, array, (m, array.cols)))
+    return _stream(plan, _one_fold(w), _one_fold(a), np.array(c, dtype=sum_dtype(array.width("ACC_W"))))
 
 
 def random_tiles(plan: Plan) -> Outcome:
@@ -91,10 +88,10 @@ def gaps(plan: Plan) -> Outcome:
     script.reset()
     for _ in range(8):
         script.idle(int(rng.integers(0, 3)))
-        script.weights(_codes(rng, array, (array.rows, array.cols)))
+        script.weights(_weights(rng, array, (array.rows, array.cols)))
         for _ in range(plan.m):
             script.idle(int(rng.integers(0, 4)) if rng.random() < 0.5 else 0)
-            script.row(_codes(rng, array, array.rows), _sums(rng, (array.cols,)))
+            script.row(_activations(rng, array, (array.rows,)), _sums(rng, array, (array.cols,)))
         script.drain()
     return _replay(plan, script)
 
@@ -108,10 +105,10 @@ def reset(plan: Plan) -> Outcome:
 
     def stream(rows: int) -> None:
         for _ in range(rows):
-            script.row(_codes(rng, array, array.rows), _sums(rng, (array.cols,)))
+            script.row(_activations(rng, array, (array.rows,)), _sums(rng, array, (array.cols,)))
 
     for phase in ("load", "stream", "drain") * 4:
-        w = _codes(rng, array, (array.rows, array.cols))
+        w = _weights(rng, array, (array.rows, array.cols))
         if phase == "load":
             script.weights(w, rows=int(rng.integers(1, array.rows, endpoint=True)))
             script.reset()
@@ -131,16 +128,39 @@ CHECKS: Mapping[str, Callable[[Plan], Outcome]] = {
 }
 
 
-def _codes(rng: np.random.Generator, array: Array, shape: int | tuple[int, ...]) -> Codes:
-    return rng.integers(0, 1 << array.width("A_W"), shape, dtype=np.uint8)
+def _activations(rng: np.random.Generator, array: Array, shape: tuple[int, ...]) -> Codes:
+    codes: Codes = finite_codes(array.unit)[0]
+    return codes[rng.integers(0, len(codes), shape, dtype=np.uint8)]
 
 
-def _sums(rng: np.random.Generator, shape: tuple[int, ...]) -> Sums:
-    """Half of them anywhere, half within a few hundred of an end of INT32, where sums wrap or saturate."""
-    anywhere = rng.integers(INT32.min, INT32.max, shape, dtype=np.int64, endpoint=True)
+def _weights(rng: np.random.Generator, array: Array, shape: tuple[int, ...]) -> Codes:
+    codes: Codes = finite_codes(array.unit)[1]
+    return codes[rng.integers(0, len(codes), shape, dtype=np.uint8)]
+
+
+def _ends(array: Array) -> tuple[int, int]:
+    """Least and largest sum."""
+    most = 1 << (array.width("ACC_W") - 1)
+    return -most, most - 1
+
+
+def _extremes(fmt: str) -> tuple[list[int], int]:
+    """Codes of the least and the largest value, of zero or code 0, of the sign bit alone and of -1; the code of +1."""
+    values = fixed_point(fmt)[0]
+    sign_bit = len(values) >> 1  # the least value, or negative zero
+    minus = np.flatnonzero(values == -1)[:1].tolist()
+    finite = is_finite(fmt)
+    codes = {int(np.argmin(values)), int(np.argmax(values)), 0, sign_bit, *minus}
+    return sorted(code for code in codes if finite[code]), int(np.flatnonzero(values == 1)[0])
+
+
+def _sums(rng: np.random.Generator, array: Array, shape: tuple[int, ...]) -> Sums:
+    """Half of them anywhere, half within a few hundred of an end of the accumulator, where sums wrap or saturate."""
+    low, high = _ends(array)
+    anywhere = rng.integers(low, high, shape, dtype=np.int64, endpoint=True)
     offset = rng.integers(0, 512, shape)
-    edge = np.where(rng.random(shape) < 0.5, INT32.max - offset, INT32.min + offset)
-    return np.where(rng.random(shape) < 0.5, anywhere, edge).astype(np.int32)
+    edge = np.where(rng.random(shape) < 0.5, high - offset, low + offset)
+    return np.where(rng.random(shape) < 0.5, anywhere, edge).astype(sum_dtype(array.width("ACC_W")))
 
 
 def _one_fold(tiles: list[NDArray[Any]]) -> Codes:
@@ -149,9 +169,9 @@ def _one_fold(tiles: list[NDArray[Any]]) -> Codes:
 
 def _random(plan: Plan, check: str, chains: int, folds: int) -> Outcome:
     rng, array = plan.rng(check), plan.array
-    w = _codes(rng, array, (chains, folds, array.rows, array.cols))
-    a = _codes(rng, array, (chains, folds, plan.m, array.rows))
-    return _stream(plan, w, a, _sums(rng, (chains, plan.m, array.cols)))
+    w = _weights(rng, array, (chains, folds, array.rows, array.cols))
+    a = _activations(rng, array, (chains, folds, plan.m, array.rows))
+    return _stream(plan, w, a, _sums(rng, array, (chains, plan.m, array.cols)))
 
 
 def _stream(plan: Plan, w: Codes, a: Codes, c: Sums) -> Outcome:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from hwsim.verify.catalog import RtlUnit
 from hwsim.verify.drive import Codes, Sums
+from hwsim.verify.multipliers import MULTIPLIERS, fixed_point
 
 UNKNOWN = "unknown bits (X)"
 NOTHING = "no result row"
@@ -38,7 +39,7 @@ class Rows:
     """Result rows that a check expects: when each is shown, its operands, and the golden sums.
 
     Attributes:
-        cycles: int64 [n]; a: codes [n, k]; w: codes [n, k, lanes]; c, sums: int32 [n, lanes].
+        cycles: int64 [n]; a: codes [n, k]; w: codes [n, k, lanes]; c, sums: int32 or int64 [n, lanes].
     """
 
     cycles: NDArray[np.int64]
@@ -49,10 +50,19 @@ class Rows:
 
 
 def golden(unit: RtlUnit, a: Codes, w: Codes, c: Sums) -> Sums:
-    """c + a w by the golden model, int32: a [.., M, K] codes, w [.., K, N] codes, c [.., M, N]."""
-    from hwsim.numerics import mma
+    """c + a w by the golden model, int32 or int64: a [.., M, K] codes, w [.., K, N] codes, c [.., M, N]."""
+    from hwsim.numerics import mma, units
 
-    return np.asarray(mma(a, np.ascontiguousarray(np.swapaxes(w, -1, -2)), c, unit.name), dtype=np.int32)
+    if unit.name in units:
+        return np.asarray(mma(a, np.ascontiguousarray(np.swapaxes(w, -1, -2)), c, unit.name), dtype=np.int32)
+    multiplier = MULTIPLIERS[unit.multiplier]
+    a_values, w_values = fixed_point(multiplier.a_format)[0], fixed_point(multiplier.b_format)[0]
+    # exact: a double holds every product, and every sum of as many as an array of any sensible size adds
+    products = a_values[a].astype(np.float64) @ w_values[w].astype(np.float64)
+    low = -(1 << (unit.acc_bits - 1))
+    sums = c.astype(np.int64) + products.astype(np.int64)
+    wrapped: Sums = ((sums - low) % (1 << unit.acc_bits) + low).astype(c.dtype)
+    return wrapped
 
 
 def fold_cycles(rows: int, cols: int, m: int) -> int:
@@ -64,11 +74,12 @@ def fold_cycles(rows: int, cols: int, m: int) -> int:
 
 def operands(unit: RtlUnit, a: Codes, w: Codes, c: int) -> str:
     """``a=-8 (0x8) x w=7 (0x7), c=5``, or the two lists of a longer sum; a [k], w [k] codes."""
-    from hwsim.numerics import int_table, units
+    from hwsim.numerics import decode_table
 
-    a_table, w_table = int_table(units[unit.name].a_format), int_table(units[unit.name].b_format)
+    multiplier = MULTIPLIERS[unit.multiplier]
+    a_table, w_table = decode_table(multiplier.a_format), decode_table(multiplier.b_format)
     if len(a) == 1:
-        return f"c={c}, a={a_table[a[0]]} (0x{a[0]:X}) x w={w_table[w[0]]} (0x{w[0]:X})"
+        return f"c={c}, a={_told(a_table[a[0]])} (0x{a[0]:X}) x w={_told(w_table[w[0]])} (0x{w[0]:X})"
     return f"c={c}, a={_listed(a_table[a])} x w={_listed(w_table[w])}"
 
 
@@ -127,5 +138,9 @@ def compare_rows(
     return outcome, when
 
 
-def _listed(values: NDArray[np.int32]) -> str:
-    return "[" + " ".join(str(int(value)) for value in values) + "]"
+def _listed(values: NDArray[np.float32]) -> str:
+    return "[" + " ".join(_told(value) for value in values) + "]"
+
+
+def _told(value: np.float32) -> str:
+    return f"{float(value):.9g}"

@@ -17,7 +17,8 @@ from hwsim.verify.catalog import RtlUnit, array_parameters, pe_parameters
 from hwsim.verify.simulator import SIMULATORS, Design, simulate
 
 Codes = NDArray[np.uint8]
-Sums = NDArray[np.int32]
+Sums = NDArray[Any]
+"""int32, or int64 where a sum is wider than 32 bits."""
 _WHOLE = {8: "<u1", 16: "<u2", 32: "<u4"}
 
 
@@ -61,7 +62,7 @@ class StreamRun:
     """What a streamed job gave.
 
     Attributes:
-        sums: int32 [chains, m, cols]; rows that never came are zero.
+        sums: int32 or int64 [chains, m, cols]; rows that never came are zero.
         good: bool [chains, m]: the row came, and holds no unknown bit.
         came: rows that came, in order; the rest never did.
         began, ended: int64 [folds done]: cycle that presents a fold's first weight row, that shows its last result row.
@@ -85,7 +86,7 @@ class StreamRun:
 
 @dataclass(frozen=True)
 class ReplayRun:
-    """Every valid result of a script: cycle int64 [n], lanes int32 [n, lanes], known bool [n] (no unknown bit)."""
+    """Every valid result of a script: cycle int64 [n], lanes [n, lanes], known bool [n] (no unknown bit)."""
 
     cycles: NDArray[np.int64]
     lanes: Sums
@@ -96,8 +97,7 @@ def pack_lanes(values: NDArray[Any], bits: int) -> NDArray[np.uint8]:
     """Rows of lanes as little-endian bit vectors of whole bytes: [n, lanes] -> uint8 [n, ceil(lanes * bits / 8)]."""
     lanes = np.asarray(values)
     if bits in _WHOLE:
-        whole: NDArray[np.uint8] = np.ascontiguousarray(lanes.astype(_WHOLE[bits])).view(np.uint8)
-        return whole.reshape(len(lanes), -1)
+        return np.ascontiguousarray(lanes.astype(_WHOLE[bits])).view(np.uint8).reshape(len(lanes), -1)
     if bits == 4 and lanes.shape[1] % 2 == 0:
         nibbles = lanes.astype(np.uint8) & 15
         packed: NDArray[np.uint8] = nibbles[:, ::2] | nibbles[:, 1::2] << 4
@@ -107,14 +107,19 @@ def pack_lanes(values: NDArray[Any], bits: int) -> NDArray[np.uint8]:
 
 
 def unpack_lanes(raw: NDArray[np.uint8], lanes: int, bits: int) -> Sums:
-    """Inverse of ``pack_lanes`` for signed lanes of at most 32 bits: uint8 [n, bytes] -> int32 [n, lanes]."""
+    """Inverse of ``pack_lanes`` for signed lanes: uint8 [n, bytes] -> int32 [n, lanes], int64 above 32 bits."""
     if bits in _WHOLE:
         signed = np.dtype(_WHOLE[bits].replace("u", "i"))
         return np.ascontiguousarray(raw[:, : lanes * bits // 8]).view(signed).astype(np.int32)
     flat = np.unpackbits(raw, axis=1, count=lanes * bits, bitorder="little").reshape(len(raw), lanes, bits)
     weights = np.left_shift(np.int64(1), np.arange(bits))
     weights[-1] = -weights[-1]
-    return (flat.astype(np.int64) @ weights).astype(np.int32)
+    return (flat.astype(np.int64) @ weights).astype(sum_dtype(bits))
+
+
+def sum_dtype(bits: int) -> np.dtype[Any]:
+    """Type that holds a sum of so many bits (64 at most)."""
+    return np.dtype(np.int32 if bits <= 32 else np.int64)
 
 
 def run_stream(array: Array, w: Codes, a: Codes, c: Sums, *, limit_cycles: int, wave: Path | None = None) -> StreamRun:
@@ -155,7 +160,7 @@ def run_stream(array: Array, w: Codes, a: Codes, c: Sums, *, limit_cycles: int, 
         rows = np.ascontiguousarray(records[:, 1:]).view(np.uint8).reshape(len(records), 4 * words)
         known = records[:, 0] == 0
         began, ended, stray, done = times[:, 0], times[:, 1], int(end["stray"]), bool(end["done"])
-    sums = np.zeros((chains * m, array.cols), dtype=np.int32)
+    sums = np.zeros((chains * m, array.cols), dtype=sum_dtype(array.width("ACC_W")))
     good = np.zeros(chains * m, dtype=np.bool_)
     sums[: len(rows)] = unpack_lanes(rows, array.cols, array.width("ACC_W"))
     good[: len(rows)] = known

@@ -10,7 +10,11 @@ from numpy.typing import NDArray
 
 from hwsim.verify.catalog import RtlUnit
 from hwsim.verify.compare import Rows, fold_cycles, golden
-from hwsim.verify.drive import Array, Codes, Sums, pack_lanes
+from hwsim.verify.drive import Array, Codes, Sums, pack_lanes, sum_dtype
+from hwsim.verify.multipliers import MULTIPLIERS, is_finite
+
+FULL_CROSS = 20_000
+"""Up to so many cases every operand pair of a processing element meets every sum."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +37,7 @@ class ArrayScript:
         self._control: list[tuple[int, int, int]] = []
         self._w = [np.zeros(array.cols, np.uint8)]
         self._a = [np.zeros(array.rows, np.uint8)]
-        self._c = [np.zeros(array.cols, np.int32)]
+        self._c = [np.zeros(array.cols, sum_dtype(array.width("ACC_W")))]
         self._held: list[tuple[int, int, int]] = []
         self._folds: list[Codes] = []
         self._due: list[_Due] = []
@@ -100,17 +104,22 @@ class ArrayScript:
 
 
 def pe_script(unit: RtlUnit, widths: tuple[int, int, int], sums: Sums) -> tuple[dict[str, NDArray[np.uint8]], Rows]:
-    """Every operand pair with every incoming sum through one processing element: inputs, and the rows that must come.
+    """Every operand pair through one processing element: inputs, and the rows that must come.
 
     ``widths``: bits of an activation code, of a weight code, of the accumulator. Each weight is loaded once and then
-    meets every activation with every sum, one a cycle; a row is due ``fold_cycles(1, 1, 1) - 1`` cycles after it is
-    presented.
+    meets every activation, one a cycle, with every sum, or where that would be many cases with one sum in turn; a row
+    is due ``fold_cycles(1, 1, 1) - 1`` cycles after it is presented. Infinities and NaN are left out.
     """
-    a_bits, w_bits, acc_bits = widths
-    a, c = (axis.ravel() for axis in np.meshgrid(np.arange(1 << a_bits), sums, indexing="ij"))
-    cases = a.size
-    weights = np.arange(1 << w_bits, dtype=np.uint8)
+    _, _, acc_bits = widths
+    a_codes, weights = finite_codes(unit)
     blocks = len(weights)
+    if len(a_codes) * blocks * len(sums) <= FULL_CROSS:
+        a, c = (axis.ravel() for axis in np.meshgrid(a_codes, sums, indexing="ij"))
+        c_all = np.tile(c, blocks)
+    else:
+        a = a_codes
+        c_all = np.resize(sums, len(a) * blocks)
+    cases = a.size
 
     def column(first: int, rest: NDArray[Any] | int) -> NDArray[np.int64]:
         """One block: the value while the weight loads, then the value of each case."""
@@ -123,13 +132,22 @@ def pe_script(unit: RtlUnit, widths: tuple[int, int, int], sums: Sums) -> tuple[
         "w_in": np.concatenate([0 * head, np.repeat(weights, cases + 1).astype(np.int64), tail]),
         "valid_in": np.concatenate([0 * head, column(0, 1), tail]),
         "a_in": np.concatenate([0 * head, column(0, a), tail]),
-        "psum_in": np.concatenate([0 * head, column(0, c.astype(np.int64)), tail]),
+        "psum_in": np.concatenate(
+            [0 * head, np.pad(c_all.reshape(blocks, cases), ((0, 0), (1, 0))).ravel().astype(np.int64), tail]
+        ),
     }
-    bits = {"w_in": w_bits, "a_in": a_bits, "psum_in": acc_bits}
+    bits = {"w_in": widths[1], "a_in": widths[0], "psum_in": acc_bits}
     inputs = {name: pack_lanes(values[:, None], bits.get(name, 1)) for name, values in streams.items()}
     due = np.flatnonzero(streams["valid_in"]) + fold_cycles(1, 1, 1) - 1
     a_all = np.tile(a, blocks).astype(np.uint8)[:, None]
     w_all = np.repeat(weights, cases)[:, None, None]
-    c_all = np.tile(c, blocks).astype(np.int32)[:, None]
-    sums_all = golden(unit, a_all[:, None], w_all, c_all[:, None])[:, 0]
-    return inputs, Rows(due.astype(np.int64), a_all, w_all, c_all, sums_all)
+    c_rows = c_all.astype(sum_dtype(acc_bits))[:, None]
+    sums_all = golden(unit, a_all[:, None], w_all, c_rows[:, None])[:, 0]
+    return inputs, Rows(due.astype(np.int64), a_all, w_all, c_rows, sums_all)
+
+
+def finite_codes(unit: RtlUnit) -> tuple[Codes, Codes]:
+    """Activation and weight codes that are numbers, uint8, in order."""
+    multiplier = MULTIPLIERS[unit.multiplier]
+    a, w = (np.flatnonzero(is_finite(name)).astype(np.uint8) for name in (multiplier.a_format, multiplier.b_format))
+    return a, w

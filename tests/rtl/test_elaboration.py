@@ -27,7 +27,8 @@ def _icarus() -> None:
         ({"A_W": 5}, "mul_needs_A_W_4_B_W_4_P_W_8"),
         ({"W_W": 3}, "mul_needs_A_W_4_B_W_4_P_W_8"),
         ({"P_W": 6}, "mul_needs_A_W_4_B_W_4_P_W_8"),
-        ({"MUL": "int5"}, "mul_needs_MUL_int4_or_int4_sm"),
+        ({"MUL": "int5"}, "mul_needs_a_MUL_of_the_list_in_mul_v"),
+        ({"MUL": "e4m3"}, "mul_needs_A_W_8_B_W_8_P_W_37"),
     ],
 )
 def test_impossible_parameters_stop_elaboration(parameters: dict[str, int | str], message: str) -> None:

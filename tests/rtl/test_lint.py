@@ -35,6 +35,11 @@ def verilator() -> tuple[str, dict[str, str]]:
         "-GSATURATE=1",
         "-GSATURATE=1 -GACC_W=8",
         '-GMUL="int4_sm" -GSATURATE=1',
+        '-GMUL="binary" -GA_W=1 -GW_W=1 -GP_W=2',
+        '-GMUL="int8" -GA_W=8 -GW_W=8 -GP_W=16',
+        '-GMUL="int8_ternary" -GA_W=8 -GW_W=2 -GP_W=10',
+        '-GMUL="e2m1" -GP_W=9',
+        '-GMUL="e5m2" -GA_W=8 -GW_W=8 -GP_W=65 -GACC_W=72',
     ],
 )
 @pytest.mark.parametrize("top", ["array_ws", "tb_array_ws"])

@@ -6,13 +6,27 @@ import pytest
 
 from hwsim.errors import UnitError
 from hwsim.numerics import units
+from hwsim.numerics.unit import IntegerUnit
 from hwsim.verify import RTL_UNITS
 from hwsim.verify.catalog import array_parameters, rtl_unit
+from hwsim.verify.multipliers import MULTIPLIERS
 
 
-def test_every_entry_is_a_unit_and_every_unit_that_claims_rtl_is_here() -> None:
+def test_every_unit_that_claims_rtl_has_it() -> None:
     claimed = {name for name in units if units[name].evidence == "rtl"}
-    assert claimed == set(RTL_UNITS)
+    assert claimed
+    assert claimed <= set(RTL_UNITS)
+
+
+@pytest.mark.parametrize("name", sorted(set(RTL_UNITS) & set(units)))
+def test_an_entry_says_what_its_unit_says(name: str) -> None:
+    entry, unit = RTL_UNITS[name], units[name]
+    multiplier = MULTIPLIERS[entry.multiplier]
+    assert isinstance(unit, IntegerUnit)
+    assert (multiplier.a_format, multiplier.b_format) == (unit.a_format, unit.b_format)
+    assert entry.saturate == (unit.overflow == "saturate")
+    assert entry.acc_bits == 8 * unit.accumulator_dtype.itemsize
+    assert multiplier.lsb_exponent == 0
 
 
 def test_parameters_follow_from_the_unit() -> None:
@@ -31,5 +45,5 @@ def test_parameters_follow_from_the_unit() -> None:
 
 
 def test_a_unit_without_verilog_is_refused_by_name() -> None:
-    with pytest.raises(UnitError, match=r"unknown RTL unit 'hwsim\.rtl\.int5' \(did you mean 'hwsim\.rtl\.int4'\?\)"):
-        rtl_unit("hwsim.rtl.int5")
+    with pytest.raises(UnitError, match=r"unknown RTL unit 'hwsim\.rtl\.e2m2' \(did you mean 'hwsim\.rtl\.e2m1'\?\)"):
+        rtl_unit("hwsim.rtl.e2m2")

@@ -1,0 +1,20 @@
+// mul_int8_int4: exact product of one int8 and one int4 operand. Combinational (latency 0). Codes a (8 bits) and b (4
+// bits), signed product p (12 bits, -1016..1024, LSB 1). No parameters. Emitted by python -m hwsim.verify.emit from the
+// catalog of formats; do not edit.
+
+`default_nettype none
+
+module mul_int8_int4 (
+    input  wire [7:0]           a,
+    input  wire [3:0]           b,
+    output wire signed [11:0]   p
+);
+
+    wire signed [11:0] x = {{4{a[7]}}, a};
+    wire signed [11:0] y = {{8{b[3]}}, b};
+
+    assign p = x * y;
+
+endmodule
+
+`default_nettype wire

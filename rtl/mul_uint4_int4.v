@@ -1,0 +1,20 @@
+// mul_uint4_int4: exact product of one uint4 and one int4 operand. Combinational (latency 0). Codes a (4 bits) and b (4
+// bits), signed product p (8 bits, -120..105, LSB 1). No parameters. Emitted by python -m hwsim.verify.emit from the
+// catalog of formats; do not edit.
+
+`default_nettype none
+
+module mul_uint4_int4 (
+    input  wire [3:0]           a,
+    input  wire [3:0]           b,
+    output wire signed [7:0]    p
+);
+
+    wire signed [7:0] x = {{4{1'b0}}, a};
+    wire signed [7:0] y = {{4{b[3]}}, b};
+
+    assign p = x * y;
+
+endmodule
+
+`default_nettype wire
