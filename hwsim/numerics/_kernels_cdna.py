@@ -147,7 +147,7 @@ def _second_stage(dot: Any, top: Any, line: Any, fraction: float, fine: float, d
         bits[j] = out_bits[j] & _EXPONENT_BITS
     for j in range(n):
         e = work[j] if work[j] > _LEAST_FP32 else _LEAST_FP32
-        out[j] = np.float32(np.floor(out[j] * (fine / e)) * (e / fine)) + np.float32(0.0)
+        out[j] = np.float32(np.floor(out[j] * (fine / e)) * (e / fine) + 0.0)  # an exact zero is +0
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

@@ -144,7 +144,7 @@ def exact_sum(
                     exact = lost[m, j] == 0.0
                     if not exact and _sum(a, a_reader, m0 + m, b, b_reader, n0 + j, k0, stop, kept[m, j], bins):
                         total[m, j] = _withdraw(bins)
-                    kept[m, j] = np.float32(total[m, j]) + np.float32(0.0)
+                    kept[m, j] = np.float32(total[m, j] + 0.0)  # only an exact zero loses its sign
         write_tile(acc, reader.size, nan, m0, n0, kept)
     return 0
 

@@ -13,6 +13,7 @@ ISA: Final = "AMD CDNA1, CDNA2 and CDNA3 Instruction Set Architecture, V_MFMA_I3
 QUIET: Final = "the bits of a NaN are assumed"
 WRAPS: Final = "that an overflowing sum wraps is assumed"
 SHORT: Final = "the instructions with K = 4; longer ones sum more at once"
+STAYS: Final = "that an infinite or NaN c stays so beside products above 2**24 is assumed: MMA-Sim drops it"
 ZEROS: Final = "instructions of another K differ in the sign of a zero at most; " + QUIET
 
 AMD_FORMATS: Final = {
@@ -87,7 +88,7 @@ def _two_stages() -> Iterator[TwoStageUnit]:
             accumulator="fp32",
             evidence="published",
             source=MMA_SIM,
-            note=SHORT if instruction == "mfma_k4" else "",
+            note=SHORT if instruction == "mfma_k4" else STAYS if b in ("fp8", "bf8") else "",
             products=products,
             interleaved=a in ("fp8", "bf8"),
         )

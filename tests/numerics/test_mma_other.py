@@ -143,3 +143,11 @@ def test_callers_arrays_of_any_kind_share_one_loop() -> None:
         mma(once, b, None, "nvidia.hopper.wgmma.e4m3"), mma(a[:1], b, None, "nvidia.hopper.wgmma.e4m3")
     )
     assert len(_kernels_mma.fused_matmul.signatures) == 1
+
+
+def test_a_negative_sum_that_underflows_keeps_its_sign_on_amd_only() -> None:
+    tiny = np.array([[0x0080]], np.uint16)  # 2**-126 in BF16; its square is far below FP32
+    for name, sign in (("amd.cdna1", True), ("amd.cdna3", True), ("nvidia.hopper", False)):
+        unit = f"{name}.{'mma' if 'nvidia' in name else 'mfma'}.bf16"
+        assert bool(np.signbit(mma(tiny, tiny | 0x8000, None, unit)[0, 0])) == sign
+        assert not np.signbit(mma(tiny * 0, tiny | 0x8000, None, unit)[0, 0])  # an exact zero is +0
