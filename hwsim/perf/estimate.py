@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from hwsim.errors import DataError, TargetError
 from hwsim.ir.workload import MatrixWork, Workload
 from hwsim.perf.array import ArrayMachine
+from hwsim.perf.constraints import check
 from hwsim.perf.energy import EnergyTable
 from hwsim.perf.gpu import GpuModel
 from hwsim.perf.machine import Machine, Placement, input_bytes, output_bytes, weight_bytes
@@ -58,6 +59,7 @@ def estimate(workload: Workload, target: Target, precision: str | None = None) -
         macs=workload.macs,
         evidence=_evidence(target, spec, table),
         held_clock_hz=held_hz or machine.clock_hz,
+        constraints=check(workload, target, seconds=seconds, joules=joules),
     )
 
 
