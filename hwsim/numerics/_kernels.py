@@ -398,49 +398,6 @@ def encode_table(x, scale, random, out, values, codes, thresholds, g, s, first, 
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def take(codes, table, out, first, last):  # type: ignore[no-untyped-def]
-    """Values of codes[first:last]; codes are below len(table)."""
-    xs, values = codes[first:last], out[first:last]
-    for i in range(len(xs)):
-        values[i] = table[xs[i]]
-    return 0
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def dequantize(codes, table, scale, zero_point, out, g, first, last):  # type: ignore[no-untyped-def]
-    """(table[code] - zero_point) * scale over runs first..last, one zero point a scale."""
-    for r in range(first, last):
-        group, p = r // g.runs_per_group, r % g.runs_per_group
-        start = group * g.group + p * g.length
-        stop = min(start + g.length, (group + 1) * g.group)
-        base = group * g.scale_group + (p // g.divisor) * g.scale_run
-        xs, values = codes[start:stop], out[start:stop]
-        if g.scale_step == 0:
-            factor, shift = scale[base], zero_point[base]
-            for i in range(len(xs)):
-                values[i] = (table[xs[i]] - shift) * factor
-        else:
-            factors, shifts = scale[base : base + stop - start], zero_point[base : base + stop - start]
-            for i in range(len(xs)):
-                values[i] = (table[xs[i]] - shifts[i]) * factors[i]
-    return 0
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def add_offset(out, offset, g, first, last):  # type: ignore[no-untyped-def]
-    """Add each scale's offset to its elements, in place."""
-    for r in range(first, last):
-        group, p = r // g.runs_per_group, r % g.runs_per_group
-        start = group * g.group + p * g.length
-        stop = min(start + g.length, (group + 1) * g.group)
-        base = group * g.scale_group + (p // g.divisor) * g.scale_run
-        values = out[start:stop]
-        for i in range(len(values)):
-            values[i] += offset[base + i * g.scale_step]
-    return 0
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
 def run_extremes(x, low, high, g, first, last):  # type: ignore[no-untyped-def]
     """Least and greatest of each run, where every run has its own scale; returns SAW_NAN where x holds NaN."""
     status = 0

@@ -122,20 +122,64 @@ def decode(codes: ArrayLike, fmt: str | Format, *, negative_zero: str | None = N
     policy = plan(entry, None, None, None, negative_zero).options.negative_zero
     if policy == "trap" and bool(np.any(array == entry.negative_zero_code)):
         raise FormatError(f"codes of {entry.name!r} hold a negative zero, which policy 'trap' refuses")
-    if entry.bits > 8:
-        values = _decode_wide(array, entry)
-        if policy == "canonicalise":
-            values = values + values.dtype.type(0)  # -0 + 0 is +0; nothing else changes
-        return values
-    table = _table(entry)
+    values = _decode(array, entry)
     if policy == "canonicalise":
-        table = table + np.float32(0)
-    from hwsim.numerics import _kernels
+        values += values.dtype.type(0)  # -0 + 0 is +0; nothing else changes
+    return values
 
-    flat = np.ascontiguousarray(array).reshape(-1)
+
+def _decode(codes: Codes, fmt: Format) -> NDArray[Any]:
+    """Values of checked codes, a new array."""
+    flat = np.ascontiguousarray(codes).reshape(-1)
+    if fmt.name == "fp32":
+        return flat.view(np.float32).reshape(codes.shape).copy()
+    kind, spec = _decoder(fmt)
+    if kind == "wide":
+        return _decode_wide(codes, fmt)
+    from hwsim.numerics import _kernels_decode as kernels
+
     out = np.empty(flat.shape, np.float32)
-    split(lambda first, last: _kernels.take(flat, table, out, first, last), flat.size, flat.size)
-    return out.reshape(array.shape)
+    if kind == "float":
+        bits = out.view(np.uint32)
+        split(lambda first, last: kernels.decode_float(flat, bits, spec, first, last), flat.size, flat.size)
+    elif kind == "integer":
+        split(lambda first, last: kernels.decode_integer(flat, out, spec, first, last), flat.size, flat.size)
+    else:
+        table = _table(fmt)
+        split(lambda first, last: kernels.take(flat, table, out, first, last), flat.size, flat.size)
+    return out.reshape(codes.shape)
+
+
+@lru_cache(maxsize=128)
+def _decoder(fmt: Format) -> tuple[str, Any]:
+    """Which kernel decodes the format (``float``, ``integer``, ``table``, or ``wide`` for numpy) and its numbers."""
+    from hwsim.numerics import _kernels_decode as kernels
+
+    layout = fmt.layout
+    if isinstance(layout, IntegerLayout) and layout.kind in ("twos_complement", "unsigned", "offset_binary"):
+        half = 1 << (fmt.bits - 1)
+        if fmt.bits <= 8:
+            flip, bias = (half, half) if layout.kind == "twos_complement" else (0, 0)
+            bias = half if layout.kind == "offset_binary" else bias
+            step = np.float32(1 / (1 << layout.fraction_bits))
+            return "integer", kernels.IntegerCodes(np.int32(flip), np.int32(bias), step)
+    small = fmt.bits <= 19 and fmt.value_dtype == np.float32
+    if isinstance(layout, FloatLayout) and layout.zero and layout.bias <= 127 and small:
+        nowhere = np.uint32(0xFFFFFFFF)
+        kept = 23 - layout.mantissa_bits
+        return "float", kernels.FloatCodes(
+            np.uint32((1 << layout.magnitude_bits) - 1),
+            np.uint32(1 << layout.magnitude_bits if layout.signed else 0),
+            np.uint32(kept),
+            np.uint32((127 - layout.bias) << 23),
+            np.uint32(1 << layout.mantissa_bits),
+            np.float32(2.0 ** (1 - layout.bias - layout.mantissa_bits)),
+            np.uint32(layout.max_code),
+            np.uint32(layout.infinity_code) if layout.infinity else nowhere,
+            np.uint32(layout.nan == "ieee" and fmt.bits > 8),
+            np.uint32(1 << layout.magnitude_bits) if layout.nan == "negative_zero" else nowhere,
+        )
+    return ("table" if fmt.bits <= 8 else "wide"), None
 
 
 def _decode_wide(codes: Codes, fmt: Format) -> NDArray[Any]:
@@ -153,8 +197,6 @@ def _decode_wide(codes: Codes, fmt: Format) -> NDArray[Any]:
             values = np.where(wide >= half, -(values - float(half)), values)
         return values.astype(fmt.value_dtype)
     assert isinstance(layout, FloatLayout)
-    if layout.exponent_bits == 8 and layout.bias == 127 and layout.signed and layout.nan == "ieee":
-        return (codes.astype(np.uint32) << np.uint32(32 - fmt.bits)).view(np.float32)
     sign = codes.astype(np.int64) >> layout.magnitude_bits & int(layout.signed)
     magnitude = codes.astype(np.int64) & ((1 << layout.magnitude_bits) - 1)
     exponent = magnitude >> layout.mantissa_bits

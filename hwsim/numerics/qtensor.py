@@ -123,7 +123,7 @@ class QTensor:
         factors = np.ascontiguousarray(scale, dtype=np.float32).reshape(-1)
         geometry = runs(self.shape, self.axis, self.block_size)
         out = np.empty(self.codes.size, np.float32)
-        from hwsim.numerics import _kernels
+        from hwsim.numerics import _kernels_decode as kernels
 
         codes: NDArray[Any] = np.ascontiguousarray(self.codes).reshape(-1)
         if fmt.bits <= 8:
@@ -131,15 +131,13 @@ class QTensor:
         else:  # every element its own table entry
             values, codes = decode(codes, fmt), np.arange(codes.size)
         split(
-            lambda first, last: _kernels.dequantize(codes, values, factors, zeros, out, geometry, first, last),
+            lambda first, last: kernels.dequantize(codes, values, factors, zeros, out, geometry, first, last),
             geometry.total,
             out.size,
         )
         if self.offset is not None:
             offsets = np.ascontiguousarray(self.offset).reshape(-1)
-            split(
-                lambda first, last: _kernels.add_offset(out, offsets, geometry, first, last), geometry.total, out.size
-            )
+            split(lambda first, last: kernels.add_offset(out, offsets, geometry, first, last), geometry.total, out.size)
         return out.reshape(self.shape)
 
     def equals(self, other: QTensor) -> bool:
