@@ -107,12 +107,19 @@ def pack(codes: ArrayLike, fmt: str | Format, layout: str = "low_first") -> NDAr
     raw = np.empty(packed_bytes(flat.size, entry, layout), np.uint8)
     if entry.storage_bits >= 8:
         return _bytes_of(flat, entry, chosen)
-    if chosen.positions:
-        flat = np.ascontiguousarray(flat.reshape(-1, chosen.unit)[:, list(chosen.positions)]).reshape(-1)
     from hwsim.numerics import _kernels_pack as kernels
 
     width, high = entry.storage_bits, chosen.high_first
-    if width in (1, 2, 4):
+    if chosen.positions:
+        places = np.array(chosen.positions)
+        units = flat.size // chosen.unit
+        split(lambda first, last: kernels.pack_placed(flat, raw, places, first, last), units, flat.size)
+    elif width == 6 and not high:
+        groups = flat.size // 32
+        words, packed = flat[: groups * 32].view(np.uint64), raw[: groups * 24].view(np.uint64)
+        split(lambda first, last: kernels.pack_six(words, packed, first, last), groups, flat.size)
+        kernels.pack_stream(flat, raw, width, high, groups * 32, groups * 24)
+    elif width in (1, 2, 4):
         whole = flat.size * width // 8
         split(lambda first, last: kernels.pack_power(flat, raw, width, high, first, last), whole, flat.size)
         kernels.pack_stream(flat, raw, width, high, whole * 8 // width, whole)
@@ -146,16 +153,21 @@ def unpack(raw: ArrayLike, fmt: str | Format, shape: int | tuple[int, ...], *, l
 
     out = np.empty(count, np.uint8)
     width, high = entry.storage_bits, chosen.high_first
-    if width in (1, 2, 4):
+    if chosen.positions:
+        places = np.array(chosen.positions)
+        units = count // chosen.unit
+        split(lambda first, last: kernels.unpack_placed(data, out, places, first, last), units, count)
+    elif width == 6 and not high:
+        groups = count // 32
+        words, packed = out[: groups * 32].view(np.uint64), data[: groups * 24].view(np.uint64)
+        split(lambda first, last: kernels.unpack_six(packed, words, first, last), groups, count)
+        kernels.unpack_stream(data, out, width, high, groups * 32, groups * 24)
+    elif width in (1, 2, 4):
         whole = count * width // 8
         split(lambda first, last: kernels.unpack_power(data, out, width, high, first, last), whole, count)
         kernels.unpack_stream(data, out, width, high, whole * 8 // width, whole)
     else:
         kernels.unpack_stream(data, out, width, high, 0, 0)
-    if chosen.positions:
-        words = out.reshape(-1, chosen.unit)
-        out = np.empty_like(words)
-        out[:, list(chosen.positions)] = words
     return out.reshape(dims)
 
 
