@@ -15,8 +15,12 @@ ARITHMETIC = {
     "IntegerUnit": "exact integer products, added to an INT32 accumulator in the order of k",
     "FusedUnit": "truncated fused dot product: aligned to the largest exponent, cut, added exactly, rounded once",
     "ScaledFusedUnit": "truncated fused dot product of block-scaled operands",
-    "FmaChainUnit": "one FP32 fused multiply-add for each k in turn",
-    "ExactUnit": "the exact sum, rounded once",
+    "TwoStageUnit": "products cut against the largest of them, then their sum floored against c, rounded to nearest",
+    "FlushedTreeUnit": "small trees of FP32 additions, chained; subnormal operands and results become zero",
+    "FmaChainUnit": "one fused multiply-add for each k in turn",
+    "ExactUnit": "exact sums of c and products, each rounded once",
+    "KulischUnit": "exact products in a fixed-point register, read once",
+    "PopcountUnit": "one-bit operands, combined and counted into an INT32 accumulator",
 }
 COMMON = ("name", "a_format", "b_format", "accumulator", "evidence", "source", "note")
 
@@ -44,6 +48,8 @@ def command(name: str | None, as_json: bool) -> None:
         emit_json("hwsim.unit/1", describe(unit))
         return
     numbers = [(key.replace("_", " "), str(value)) for key, value in _numbers(unit).items() if value is not None]
+    if unit.nan is not None:
+        numbers += [("nan", f"0x{unit.nan:X}")]
     click.echo(
         facts(
             (
@@ -61,11 +67,11 @@ def command(name: str | None, as_json: bool) -> None:
 def describe(unit: MatrixUnit) -> dict[str, Any]:
     """A unit as plain values."""
     common = {key: getattr(unit, key) for key in COMMON}
-    return {**common, "arithmetic": type(unit).__name__, "numbers": _numbers(unit)}
+    return {**common, "nan": unit.nan, "arithmetic": type(unit).__name__, "numbers": _numbers(unit)}
 
 
 def _numbers(unit: MatrixUnit) -> dict[str, Any]:
     """The fields that only this kind of unit has."""
     from dataclasses import fields
 
-    return {field.name: getattr(unit, field.name) for field in fields(unit) if field.name not in COMMON}
+    return {field.name: getattr(unit, field.name) for field in fields(unit) if field.name not in (*COMMON, "nan")}
