@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from hwsim.errors import DataError, ModelError, unknown
 from hwsim.ir.workload import MatrixWork, VectorWork, Work, Workload
+from hwsim.perf.sizes import bits_per_element
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,8 @@ class Decoder:
     gated: bool = False
     experts: int = 1
     active: int = 1
+    causal: bool = True
+    copies: bool = False
 
     @property
     def head_width(self) -> int:
@@ -36,7 +39,7 @@ class Decoder:
 
 TRANSFORMERS = {
     # Devlin et al. 2019, section 3; Radford et al. 2019, table 2
-    "bert_base": Decoder(12, 768, 12, 12, 3072, 0),
+    "bert_base": Decoder(12, 768, 12, 12, 3072, 0, causal=False),
     "gpt2": Decoder(12, 768, 12, 12, 3072, 50257),
     # Touvron et al. 2023, appendix A.2; Dubey et al. 2024, table 3
     "llama2-7b": Decoder(32, 4096, 32, 32, 11008, 32000, gated=True),
@@ -53,11 +56,16 @@ class _Builder:
     def __init__(self, weights: str, activations: str) -> None:
         self.weights, self.activations = weights, activations
         self.ops: list[Work] = []
+        # Checkpoints with narrow weights under wide activations keep their output product wide.
+        self.head_weights = activations if bits_per_element(activations) >= 16 else weights
         self.accumulator = "int32" if "int" in weights and "int" in activations else "fp32"
 
-    def product(self, name: str, m: int, n: int, k: int, groups: int = 1, inputs: int = 0, op: str = "Gemm") -> None:
+    def product(
+        self, name: str, m: int, n: int, k: int, groups: int = 1, inputs: int = 0, op: str = "Gemm", weights: str = ""
+    ) -> None:
         """A product with static weights and its fused scale and bias."""
-        self._matrix(name, op, m, n, k, groups, inputs or m * k * groups, n * k * groups, self.weights, True)
+        size = n * k * groups
+        self._matrix(name, op, m, n, k, groups, inputs or m * k * groups, size, weights or self.weights, True)
         self.vector(f"{name}.epilogue", "Requantize", m * n * groups, 2, fused=True)
 
     def attend(self, name: str, m: int, n: int, k: int, groups: int, second: int) -> None:
@@ -132,47 +140,77 @@ def workload(
         _transformer(build, spec, batch, context if not spec.vocabulary else new_tokens, context)
     else:
         _IMAGE_NETWORKS[name](build, batch)
-    return Workload(name, batch, tuple(build.ops))
+    return Workload(name, batch, tuple(build.ops), eager=True)
 
 
 def _transformer(build: _Builder, spec: Decoder, batch: int, tokens: int, context: int) -> None:
     rows, width, head = batch * tokens, spec.width, spec.head_width
     cached = batch * spec.kv_heads * context * head
+    softmax = "CausalSoftmax" if spec.causal and tokens > 1 else "Softmax"
     for index in range(spec.layers):
         at = f"layer{index}"
+        if spec.copies:
+            build.vector(f"{at}.copy1", "Transpose", rows * width, 0, fused=True)
         build.vector(f"{at}.norm1", "Normalization", rows * width, 5)
+        if spec.copies:
+            build.vector(f"{at}.turn", "Transpose", rows * width, 0, fused=True)
         build.product(f"{at}.qkv", rows, (spec.heads + 2 * spec.kv_heads) * head, width)
+        if spec.copies:
+            build.vector(f"{at}.bias", "Add", 3 * rows * width, 0, fused=True)
+            build.vector(f"{at}.split", "Transpose", 3 * rows * width, 0, fused=True)
+        if spec.vocabulary:
+            for part in "kv":
+                build.vector(f"{at}.append_{part}", "Copy", rows * spec.kv_heads * head, 0, fused=True)
         build.attend(f"{at}.scores", tokens, context, head, batch * spec.heads, cached)
-        build.vector(f"{at}.softmax", "Softmax", batch * spec.heads * tokens * context, 5, fused=True)
+        build.vector(f"{at}.softmax", softmax, batch * spec.heads * tokens * context, 5, fused=True)
         build.attend(f"{at}.values", tokens, head, context, batch * spec.heads, cached)
+        if spec.copies:
+            build.vector(f"{at}.join", "Transpose", rows * width, 0, fused=True)
         build.product(f"{at}.out", rows, width, width)
         build.vector(f"{at}.add1", "Add", rows * width, 1, inputs=2 * rows * width)
+        if spec.copies:
+            build.vector(f"{at}.copy2", "Transpose", rows * width, 0, fused=True)
         build.vector(f"{at}.norm2", "Normalization", rows * width, 5)
         # Tokens spread evenly over the experts that any of them picks.
         busy = min(spec.experts, rows * spec.active)
         each = -(-rows * spec.active // busy)
         build.product(f"{at}.up", each, spec.hidden * (2 if spec.gated else 1), width, busy)
-        build.vector(f"{at}.act", "Activation", busy * each * spec.hidden, 8, fused=True)
+        hidden = busy * each * spec.hidden
+        build.vector(f"{at}.act", "Activation", hidden, 8, fused=True)
+        if spec.gated:
+            build.vector(f"{at}.gate", "Mul", hidden, 1, inputs=2 * hidden, fused=True)
         build.product(f"{at}.down", each, width, spec.hidden, busy)
         build.vector(f"{at}.add2", "Add", rows * width, 1, inputs=2 * rows * width)
     if spec.vocabulary:
-        build.product("head", batch, spec.vocabulary, width)
+        build.product("head", batch, spec.vocabulary, width, weights=build.head_weights)
 
 
 def _vit(build: _Builder, batch: int) -> None:
     """ViT-B/16 at 224 x 224 (Dosovitskiy et al. 2021, table 1): 196 patches and a class token."""
     build.product("patches", batch * 196, 768, 16 * 16 * 3, inputs=batch * 3 * 224 * 224, op="Conv")
-    _transformer(build, Decoder(12, 768, 12, 12, 3072, 0), batch, 197, 197)
+    _transformer(build, Decoder(12, 768, 12, 12, 3072, 0, causal=False, copies=True), batch, 197, 197)
     build.product("head", batch, 1000, 768)
 
 
 def _conv(
-    build: _Builder, name: str, batch: int, side: int, into: int, out: int, kernel: int, stride: int, groups: int = 1
+    build: _Builder,
+    name: str,
+    batch: int,
+    side: int,
+    into: int,
+    out: int,
+    kernel: int,
+    stride: int,
+    groups: int = 1,
+    relu: bool = True,
 ) -> int:
     """A square convolution with same padding; returns the output's side."""
     after = -(-side // stride)
     inputs = batch * into * side * side
     build.product(name, batch * after * after, out // groups, into // groups * kernel * kernel, groups, inputs, "Conv")
+    build.vector(f"{name}.norm", "BatchNormalization", batch * out * after * after, 0, fused=True)
+    if relu:
+        build.vector(f"{name}.relu", "Relu", batch * out * after * after, 1, fused=True)
     return after
 
 
@@ -186,12 +224,13 @@ def _resnet50(build: _Builder, batch: int) -> None:
             at, stride = f"stage{stage}.{block}", 2 if stage and not block else 1
             _conv(build, f"{at}.a", batch, side, channels, inner, 1, 1)
             after = _conv(build, f"{at}.b", batch, side, inner, inner, 3, stride)
-            _conv(build, f"{at}.c", batch, after, inner, 4 * inner, 1, 1)
+            _conv(build, f"{at}.c", batch, after, inner, 4 * inner, 1, 1, relu=False)
             if not block:
-                _conv(build, f"{at}.skip", batch, side, channels, 4 * inner, 1, stride)
+                _conv(build, f"{at}.skip", batch, side, channels, 4 * inner, 1, stride, relu=False)
             side, channels = after, 4 * inner
             size = batch * channels * side * side
-            build.vector(f"{at}.add", "Add", size, 2, inputs=2 * size)
+            build.vector(f"{at}.add", "Add", size, 1, inputs=2 * size)
+            build.vector(f"{at}.relu", "Relu", size, 1, fused=True)
     build.vector("avgpool", "GlobalAveragePool", batch * 2048, 49, inputs=batch * 2048 * 49)
     build.product("fc", batch, 1000, 2048)
 
@@ -206,7 +245,7 @@ def _mobilenet_v2(build: _Builder, batch: int) -> None:
             if expand > 1:
                 _conv(build, f"{at}.expand", batch, side, channels, inner, 1, 1)
             side = _conv(build, f"{at}.depthwise", batch, side, inner, inner, 3, 1 if block else first, inner)
-            _conv(build, f"{at}.project", batch, side, inner, out, 1, 1)
+            _conv(build, f"{at}.project", batch, side, inner, out, 1, 1, relu=False)
             if block:
                 size = batch * out * side * side
                 build.vector(f"{at}.add", "Add", size, 1, inputs=2 * size)

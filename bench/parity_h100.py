@@ -1,0 +1,244 @@
+"""Hold the GPU model to one H100: ``python bench/parity_h100.py [--fit] [--folds N] [--write]``.
+
+Prints errors of the shipped constants by operand type and by network, five-fold cross-validation over product shapes
+(every fold fits all constants again without its shapes, whatever their type), and the rows that miss most. ``--fit``
+prints the constants that fit all rows best, to be written into targets/nvidia-h100.yaml; ``--write`` renews
+reports/validation-h100.md and its figure.
+
+The rows: tests/data/h100/gemm.csv and nets.csv. All constants are fitted at once on both files.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.optimize import least_squares
+
+from hwsim.ir.workload import Workload, gemm
+from hwsim.perf import estimate, workload
+from hwsim.target import Target, load_target
+
+ROOT = Path(__file__).resolve().parents[1]
+DATA = ROOT / "tests" / "data" / "h100"
+TYPES = {
+    "f16": ("fp16", "fp16"),
+    "bf16": ("bf16", "bf16"),
+    "tf32": ("tf32", "tf32"),
+    "e4m3": ("fp8_e4m3fn", "fp8_e4m3fn"),
+    "s8": ("int8", "int8"),
+    "w4a16": ("int4_g128", "bf16"),
+}
+STORES = tuple(f"precisions.{name}.store_share" for name in ("fp8", "fp16", "bf16", "tf32"))
+CONSTANTS: dict[tuple[str, ...], tuple[float, float]] = {
+    ("machine.launch_s",): (1e-6, 4e-6),
+    ("machine.dram_matrix_share",): (0.82, 0.95),
+    ("machine.shared.bytes_per_s",): (5e12, 2e13),
+    ("machine.matrix_share",): (0.85, 1.0),
+    ("machine.voltage_slope",): (0.3, 1.3),
+    STORES: (0.0, 1.0),
+    ("precisions.int8.store_share",): (0.0, 1.0),
+    ("precisions.int8.operand_bytes_per_cycle",): (30, 300),
+    ("energy.shared_pj_per_byte",): (5, 60),
+    ("energy.scratchpad_pj_per_byte",): (3, 60),
+    **{(f"precisions.{name}.mac_pj",): (0.1, 8.0) for name in ("fp8", "int8", "fp16", "bf16", "tf32")},
+    ("machine.dequantize.fragment_bytes_per_cycle",): (5, 60),
+    ("machine.dequantize.fetched_per_byte",): (1.0, 2.0),
+    ("machine.vector_launch_s",): (1e-6, 4e-6),
+    ("machine.attention_launch_s",): (2e-6, 1.5e-5),
+    ("machine.convolution_launch_s",): (2.6e-6, 1e-5),
+    ("machine.attention_share",): (0.2, 0.6),
+    ("machine.dequantize.weights_per_cycle",): (8, 64),
+}
+"""What is fitted, with bounds; paths in a group have one value."""
+
+ENERGY_WEIGHT, CLOCK_WEIGHT, SOFT = 0.7, 0.25, 0.05
+"""Of a row's relative energy and clock error beside its latency's (energy is metered in few ticks, the clock is one
+sample); errors beyond SOFT count linearly, for a few rows run kernels that no rule foresees."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A measured row: ``kind`` is an operand type or a network."""
+
+    kind: str
+    label: str
+    work: Workload
+    us: float
+    mj: float
+    mhz: float
+
+
+@dataclass(frozen=True)
+class Miss:
+    """A row and the model's relative errors."""
+
+    row: Row
+    latency: float
+    energy: float
+    clock: float
+    mhz: float
+    bound: str
+
+
+def read(name: str) -> list[dict[str, str]]:
+    """Rows of a measured file."""
+    with (DATA / name).open() as stream:
+        return list(csv.DictReader(line for line in stream if not line.startswith("#")))
+
+
+def products() -> list[Row]:
+    """The measured products."""
+    out = []
+    for row in read("gemm.csv"):
+        m, n, k = (int(row[key]) for key in "MNK")
+        if row["dtype"] in TYPES and m:
+            weights, activations = TYPES[row["dtype"]]
+            work = gemm(m, n, k, weights=weights, activations=activations)
+            out.append(
+                Row(row["dtype"], f"{m} x {n} x {k}", work, float(row["us"]), float(row["mJ"]), float(row["sm_mhz"]))
+            )
+    return out
+
+
+def networks() -> list[Row]:
+    """The measured networks."""
+    out = []
+    for row in read("nets.csv"):
+        detail = dict(item.split("=") for item in row["detail"].split(";"))
+        weights, activations = TYPES[detail.get("weights") or detail["dtype"]]
+        sizes = {key: int(detail[key]) for key in ("batch", "new_tokens", "context") if key in detail}
+        name = row["network"].replace("_7b", "-7b")
+        work = workload(name, weights=weights, activations=activations, **sizes)
+        label = " ".join(str(detail[key]) for key in ("batch", "new_tokens", "context", "weights") if key in detail)
+        out.append(Row(name, label, work, float(row["us"]), float(row["mJ"]), float(row["sm_mhz"])))
+    return out
+
+
+def value(target: Target, path: str) -> float:
+    """A number of a target by its path."""
+    found = dict(target.quantities())[path]
+    return float(getattr(found, "value_pj", None) or found.value)
+
+
+def variant(target: Target, values: Mapping[tuple[str, ...], float]) -> Target:
+    """The target with other numbers."""
+    data: dict[str, Any] = target.model_dump()
+    for paths, number in values.items():
+        for path in paths:
+            node: Any = data
+            for key in path.split("."):
+                node = node[key]
+            key = "value_pj" if "value_pj" in node else "value"
+            node.update({key: number, **{band: None for band in node if band.startswith(("low", "high"))}})
+    return Target.model_validate(data)
+
+
+def judge(rows: Sequence[Row], target: Target) -> list[Miss]:
+    """The model beside each row."""
+    out = []
+    for row in rows:
+        found = estimate(row.work, target)
+        longest = max(found.rows, key=lambda each: each.seconds)
+        latency, energy = found.seconds * 1e6 / row.us - 1, found.joules * 1e3 / row.mj - 1
+        hz = found.held_clock_hz
+        out.append(Miss(row, latency, energy, hz / 1e6 / row.mhz - 1, hz / 1e6, longest.bound))
+    return out
+
+
+def fit(rows: Sequence[Row], target: Target) -> Target:
+    """The target with the constants that come closest to the rows."""
+    names = list(CONSTANTS)
+    start = np.array([value(target, paths[0]) for paths in names])
+    low, high = (np.array([CONSTANTS[paths][side] for paths in names]) / start for side in (0, 1))
+
+    def residuals(scaled: np.ndarray) -> np.ndarray:
+        misses = judge(rows, variant(target, dict(zip(names, scaled * start, strict=True))))
+        errors = np.log1p([(miss.latency, miss.energy, miss.clock) for miss in misses])
+        return (errors * (1.0, ENERGY_WEIGHT, CLOCK_WEIGHT)).ravel()
+
+    found = least_squares(
+        residuals,
+        np.clip(np.ones(len(names)), low + 1e-3, high - 1e-3),
+        bounds=(low, high),
+        diff_step=2e-3,
+        loss="soft_l1",
+        f_scale=SOFT,
+        max_nfev=10,
+    )
+    return variant(target, dict(zip(names, found.x * start, strict=True)))
+
+
+def cross_validate(rows: Sequence[Row], always: Sequence[Row], target: Target, folds: int) -> list[Miss]:
+    """Each row judged by constants that were fitted without its shape; ``always`` (networks) are in every fit."""
+    shapes = sorted({row.label for row in rows})
+    random.Random(0).shuffle(shapes)
+    fold = {shape: index % folds for index, shape in enumerate(shapes)}
+    out: list[Miss] = []
+    for index in range(folds):
+        held = [row for row in rows if fold[row.label] == index]
+        out += judge(held, fit([*always, *(row for row in rows if fold[row.label] != index)], target))
+    return out
+
+
+def summary(misses: Sequence[Miss]) -> list[tuple[str, int, float, float, float, float]]:
+    """For each kind: rows, mean absolute and mean latency error, the same of energy, in percent."""
+    out = []
+    for kind in dict.fromkeys(miss.row.kind for miss in misses):
+        latency = np.array([miss.latency for miss in misses if miss.row.kind == kind]) * 100
+        energy = np.array([miss.energy for miss in misses if miss.row.kind == kind]) * 100
+        out.append(
+            (
+                kind,
+                len(latency),
+                float(abs(latency).mean()),
+                float(latency.mean()),
+                float(abs(energy).mean()),
+                float(energy.mean()),
+            )
+        )
+    return out
+
+
+def show(title: str, misses: Sequence[Miss]) -> None:
+    """Print a summary."""
+    print(f"{title:24} rows  latency  (bias)   energy  (bias)")
+    for kind, count, late, late_bias, off, off_bias in summary(misses):
+        print(f"{kind:24} {count:4}  {late:6.1f}%  {late_bias:+5.1f}%  {off:6.1f}%  {off_bias:+5.1f}%")
+
+
+def main() -> None:
+    """Run as the module says."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--fit", action="store_true")
+    parser.add_argument("--folds", type=int, default=0)
+    parser.add_argument("--write", action="store_true")
+    parser.add_argument("--verbose", action="store_true")
+    asked = parser.parse_args()
+    target = load_target("nvidia-h100")
+    all_products, all_networks = products(), networks()
+    if asked.fit:
+        target = fit((*all_products, *all_networks), target)
+        for paths in CONSTANTS:
+            print(f"{', '.join(paths):100} {value(target, paths[0]):.4g}")
+    judged = judge(all_products, target), judge(all_networks, target)
+    show("products, in sample", judged[0])
+    show("networks, in sample", judged[1])
+    if asked.verbose:
+        for miss in (*judged[0], *judged[1]):
+            print(
+                f"{miss.row.kind:12}{miss.row.label:28}{miss.row.us:10.1f} us {miss.latency:+7.1%}"
+                f"{miss.row.mj:11.2f} mJ {miss.energy:+7.1%}  {miss.mhz:5.0f} MHz {miss.row.mhz:5.0f}  {miss.bound}"
+            )
+    if asked.folds:
+        show(f"products, {asked.folds}-fold", cross_validate(all_products, all_networks, target, asked.folds))
+
+
+if __name__ == "__main__":
+    main()
