@@ -11,6 +11,7 @@ from hwsim.errors import FormatError, unknown
 from hwsim.numerics.catalog import formats
 from hwsim.numerics.codec import decode, element_format, encode, random_array, real_array
 from hwsim.numerics.format import BlockFormat, Format, IntegerLayout
+from hwsim.numerics.fused import one_pass
 from hwsim.numerics.geometry import normalise_axis, runs, scale_shape
 from hwsim.numerics.levels import quantize_levels
 from hwsim.numerics.plan import Plan, plan
@@ -78,7 +79,7 @@ def quantize_tensor(
     else:
         block = None
     where = f"quantize_tensor to {block.name if block else entry.name!r}"
-    mode = _check_mode(block, mode, where)
+    mode = check_mode(block, mode, where)
     if (block is None or block.rule != "two_level") and (tensor_scale is not None or block_scale_floor):
         raise FormatError("tensor_scale and block_scale_floor are for two-level block formats", where=where)
     array = real_array(x, where)
@@ -116,7 +117,8 @@ def quantize_tensor(
     )
 
 
-def _check_mode(block: BlockFormat | None, mode: str | None, where: str) -> str:
+def check_mode(block: BlockFormat | None, mode: str | None, where: str) -> str:
+    """The mode asked for, or the block format's first; refuses those it lacks."""
     modes = block.modes if block else ()
     if mode is None:
         return modes[0] if modes else ""
@@ -179,6 +181,13 @@ def _quantize_blocks(
     """MX and two-level block formats."""
     scale_format = element_format(block.scale_format)
     tensor: np.float32 | None = None
+    if scale is None and axis == array.ndim - 1 and array.shape[axis] % block.block_size == 0:
+        made = one_pass(array, block, chosen, mode, tensor_scale, floor, False, where)
+        if made is not None:
+            shape = scale_shape(array.shape, axis, block.block_size)
+            codes, found = made[0].reshape(array.shape), made[1].reshape(shape)
+            name, size, stored = block.name, block.block_size, block.scale_format
+            return QTensor(codes, chosen.fmt.name, found, None, axis, size, stored, made[2], name)
     if scale is None:
         accepts = chosen.options.profile.nan != "error"
         low, high = extremes(array, axis, block.block_size, skip_nonfinite=accepts, where=where)
