@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tracemalloc
 from dataclasses import replace
 from fractions import Fraction
 
@@ -151,3 +152,53 @@ def test_a_negative_sum_that_underflows_keeps_its_sign_on_amd_only() -> None:
         unit = f"{name}.{'mma' if 'nvidia' in name else 'mfma'}.bf16"
         assert bool(np.signbit(mma(tiny, tiny | 0x8000, None, unit)[0, 0])) == sign
         assert not np.signbit(mma(tiny * 0, tiny | 0x8000, None, unit)[0, 0])  # an exact zero is +0
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "nvidia.hopper.wgmma.e4m3",
+        "nvidia.hopper.wgmma.tf32",
+        "amd.cdna3.mfma.f16",
+        "amd.cdna2.mfma.f16",
+        "ascend.cube.f16",
+    ],
+)
+def test_no_operand_is_decoded_as_a_whole(name: str) -> None:
+    """Beyond d, less is allocated than one operand takes in float32."""
+    rng = np.random.default_rng(1)
+    unit = units[name]
+    a, b = (encode(rng.standard_normal((64, 20000)).astype(np.float32), unit.a_format) for _ in "ab")
+    mma(a[:, :64], b[:, :64], None, name)  # compiled, tables made
+    tracemalloc.start()
+    mma(a, b, None, name)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1_000_000 < a.size  # scratch of two threads
+
+
+def test_integers_become_float32_block_by_block() -> None:
+    rng = np.random.default_rng(1)
+    a, b = (rng.integers(0, 256, (16, 400_000), np.uint8) for _ in "ab")
+    mma(a[:, :64], b[:, :64], None, "nvidia.hopper.mma.u8")
+    tracemalloc.start()
+    d = mma(a, b, None, "nvidia.hopper.mma.u8")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1_000_000 < a.size
+    want = a.astype(np.int64) @ b.astype(np.int64).T
+    assert np.array_equal(d, (want + 2**31) % 2**32 - 2**31)
+
+
+@pytest.mark.parametrize("name", ["nvidia.hopper.mma.u8", "nvidia.hopper.mma.u8_s8", "nvidia.hopper.mma.s8_u8"])
+@pytest.mark.parametrize("shape", [(3, 2100, 5), (600, 1030, 2100)])
+def test_blocks_and_offsets_leave_integers_exact(name: str, shape: tuple[int, int, int]) -> None:
+    m, k, n = shape
+    rng = np.random.default_rng(k)
+    a, b = rng.integers(0, 256, (m, k), np.uint8), rng.integers(0, 256, (n, k), np.uint8)
+    x, y = (
+        decode(codes, fmt).astype(np.float64) for codes, fmt in ((a, units[name].a_format), (b, units[name].b_format))
+    )
+    c = rng.integers(-(2**31), 2**31, (m, n)).astype(np.int32)
+    want = (x @ y.T).astype(np.int64) + c  # exact: below 2**53
+    assert np.array_equal(mma(a, b, c, name), (want + 2**31) % 2**32 - 2**31)
