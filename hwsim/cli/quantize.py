@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 @click.option(
     "--weights-granularity", metavar="G", help="per_tensor, per_channel or per_group, instead of the target's."
 )
+@click.option("--weight-method", metavar="M", help="How weights are rounded: nearest or gptq.")
+@click.option("--correct-bias", is_flag=True, help="Let biases take up the shift of the means.")
+@click.option("--equalize", metavar="E", help="Move channel scales first: cross_layer, smooth or awq.")
 @click.option("--group-size", type=click.IntRange(min=1), metavar="N", help="Elements a group, with per_group.")
 @json_option
 def command(
@@ -49,6 +52,9 @@ def command(
     calibrator: str,
     weights_granularity: str | None,
     group_size: int | None,
+    weight_method: str | None,
+    correct_bias: bool,
+    equalize: str | None,
     as_json: bool,
 ) -> None:
     """Quantize MODEL (.onnx or a zoo name) for a target after training, and write it as .qir text."""
@@ -63,6 +69,12 @@ def command(
     writable_folder(path.parent)
     chip = as_target(target)
     recipe = _changed(recipe_for(chip, precision, calibrator), weights_granularity, group_size)
+    recipe = replace(
+        recipe,
+        weight_method=weight_method or recipe.weight_method,
+        correct_bias=correct_bias,
+        equalize=equalize or recipe.equalize,
+    )
     graph = load_model(model)
     if is_quantized(graph):
         raise RecipeError("the model is quantized already", where=model)

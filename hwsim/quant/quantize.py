@@ -18,6 +18,7 @@ from hwsim.ir import OPS, Graph, Node, QuantParams, Value, check
 from hwsim.ir.passes import fold_batchnorm
 from hwsim.numerics import BlockFormat, QTensor, formats, quantize_tensor
 from hwsim.quant.calibrators import calibrator
+from hwsim.quant.equalize import equalized
 from hwsim.quant.histogram import Histogram
 from hwsim.quant.observe import calibration_rows, observe
 from hwsim.quant.recipe import Recipe, Scheme, is_integer
@@ -46,6 +47,8 @@ def quantize(graph: Graph, recipe: Recipe, data: NDArray[Any]) -> Graph:
             if name not in names:
                 raise unknown(RecipeError, "node", name, names, where=where)
     original = graph = fold_batchnorm(graph)
+    if recipe.equalize != "none":
+        graph = check(equalized(graph, recipe, calibration_rows(graph, data, recipe.samples)))
     sources = _operands(graph, recipe)
     seen: dict[str, Histogram] = {}
     if sources and takes_range(recipe.activations.format):

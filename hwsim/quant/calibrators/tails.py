@@ -68,10 +68,14 @@ class TailModel(ABC):
 
 
 class GaussianMixture(TailModel):
-    """The density is a mixture of normal distributions (expectation maximisation, scikit-learn)."""
+    """The density is a mixture of normal distributions (expectation maximisation, scikit-learn).
 
-    def __init__(self, components: int = 4) -> None:
+    A component that explains less than ``outliers`` of the numbers explains outliers, and is left out of the density.
+    """
+
+    def __init__(self, components: int = 4, outliers: float = 0.002) -> None:
         self.components = components
+        self.outliers = outliers
 
     def density(self, values: NDArray[np.float64], counts: Counts) -> Density:
         """The mixture fitted to evenly spaced quantiles, standardised."""
@@ -79,8 +83,17 @@ class GaussianMixture(TailModel):
         sample = quantiles(values, counts, QUANTILES)
         centre, spread = sample.mean(), max(float(sample.std()), float(np.finfo(np.float32).tiny))
         few = min(self.components, len(np.unique(sample)))
-        model = mixture(few, random_state=0, reg_covar=1e-6, max_iter=200).fit(((sample - centre) / spread)[:, None])
-        return lambda x: np.exp(model.score_samples(((x - centre) / spread)[:, None])) / spread
+        model = mixture(few, random_state=0, reg_covar=1e-6, max_iter=500, tol=1e-4)
+        model.fit(((sample - centre) / spread)[:, None])
+        kept = model.weights_ >= min(self.outliers, model.weights_.max())
+        shares, means = model.weights_[kept] / model.weights_[kept].sum(), centre + spread * model.means_[kept, 0]
+        widths = spread * np.sqrt(model.covariances_[kept, 0, 0])
+
+        def density(x: NDArray[np.float64]) -> NDArray[np.float64]:
+            bells = np.exp(-0.5 * ((x[:, None] - means) / widths) ** 2) / (widths * np.sqrt(2 * np.pi))
+            return np.asarray(bells @ shares, dtype=np.float64)
+
+        return density
 
 
 class KernelDensity(TailModel):
