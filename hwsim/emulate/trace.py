@@ -76,7 +76,7 @@ class Run:
     """Result of :func:`hwsim.emulate`.
 
     Attributes:
-        outputs: graph output -> float32 [n, ...].
+        outputs: graph output -> float32 [n, ...]; what ``reduce`` kept, where it was given.
         trace: tiles and numeric health.
     """
 
@@ -105,6 +105,8 @@ def _tile_size(target: Target, mode: Precision, m: int, n: int, k: int) -> tuple
     machine = target.machine
     if machine.kind == "gpu":
         return machine.tile_m.value, machine.tile_n.value, k
+    if machine.kind == "analog":
+        return m, machine.cols.value, machine.rows.value
     if machine.dataflow == "cube" and mode.block is not None:
         return mode.block.m.value, mode.block.n.value, mode.block.k.value
     rows = machine.rows.value if machine.rows else 1

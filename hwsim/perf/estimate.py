@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from hwsim.errors import DataError, TargetError
 from hwsim.ir.workload import MatrixWork, Workload
+from hwsim.perf.analog import AnalogModel
 from hwsim.perf.array import ArrayMachine
 from hwsim.perf.constraints import check
 from hwsim.perf.energy import EnergyTable
@@ -36,7 +37,7 @@ def estimate(workload: Workload, target: Target, precision: str | None = None) -
         raise DataError("expected at least one operation, found none", where=workload.name)
     name = precision or workload.precision or matching_precision(workload, target)
     spec = target.precision(name)
-    machine = _machine(target, spec)
+    machine = _machine(target, spec, workload)
     table = EnergyTable.of(target, spec)
     rows, held_hz = machine.run(workload) if isinstance(machine, GpuModel) else (_walk(workload, machine, table), None)
     energy = {part: sum(row.energy_pj[part] for row in rows) for part in COMPONENTS}
@@ -103,9 +104,11 @@ def matching_precision(workload: Workload, target: Target) -> str:
     )
 
 
-def _machine(target: Target, precision: Precision) -> Machine | GpuModel:
+def _machine(target: Target, precision: Precision, workload: Workload | None = None) -> Machine | GpuModel:
     if target.machine.kind == "gpu":
         return GpuModel(target, target.machine, precision)
+    if target.machine.kind == "analog":
+        return AnalogModel(target, target.machine, precision, workload)
     return ArrayMachine(target, target.machine, precision)
 
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from hwsim.target.load import load_target, loads_target, names, path_of
     from hwsim.target.schema import (
         KINDS,
+        AnalogMachine,
         Count,
         Energy,
         EnergyTable,
@@ -30,6 +31,7 @@ _HOMES = {
     **dict.fromkeys(
         (
             "KINDS",
+            "AnalogMachine",
             "Count",
             "Energy",
             "EnergyTable",
@@ -48,6 +50,7 @@ _HOMES = {
 
 __all__ = [
     "KINDS",
+    "AnalogMachine",
     "Count",
     "Energy",
     "EnergyTable",

@@ -10,7 +10,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 
 from hwsim.errors import FormatError, HwsimError, TargetError, UnitError, nearest, unknown
-from hwsim.target.schema import GpuMachine, SystolicMachine, Target
+from hwsim.target.schema import AnalogMachine, GpuMachine, SystolicMachine, Target
 from hwsim.target.yaml import Document, Key, parse_yaml, read_yaml
 
 _PACKAGE = Path(__file__).resolve().parents[1]
@@ -179,7 +179,7 @@ def _fields(location: tuple[int | str, ...]) -> set[str]:
         for model in here:
             if part in model.model_fields:
                 below.extend(_models(model.model_fields[part].annotation))
-            elif {"systolic": SystolicMachine, "gpu": GpuMachine}.get(str(part)) is model:
+            elif {"systolic": SystolicMachine, "gpu": GpuMachine, "analog": AnalogMachine}.get(str(part)) is model:
                 below.append(model)
         here = below or here
     return {field for model in here for field in model.model_fields}
@@ -240,10 +240,9 @@ def _known(document: Document, at: Key, look_up: Any, error: type[HwsimError]) -
 def _check_machine(document: Document, target: Target) -> None:
     machine = target.machine
     for name, precision in target.precisions.items():
-        needed = (
-            "macs_per_cycle" if isinstance(machine, GpuMachine) else "block" if machine.dataflow == "cube" else None
-        )
-        if precision.macs_per_element is not None and (isinstance(machine, GpuMachine) or machine.dataflow == "cube"):
+        kind = f"{machine.kind} {machine.dataflow}" if isinstance(machine, SystolicMachine) else machine.kind
+        needed = {"gpu": "macs_per_cycle", "systolic cube": "block"}.get(kind)
+        if precision.macs_per_element is not None and kind in ("gpu", "systolic cube", "analog"):
             raise TargetError(
                 f"precisions.{name}: expected key 'macs_per_element' only on an array of rows and columns",
                 where=document.where(("precisions", name)),
@@ -251,7 +250,6 @@ def _check_machine(document: Document, target: Target) -> None:
         for key in ("macs_per_cycle", "block"):
             if (getattr(precision, key) is not None) != (key == needed):
                 verb = "expected" if key == needed else "expected no"
-                kind = machine.kind if isinstance(machine, GpuMachine) else f"{machine.kind} {machine.dataflow}"
                 raise TargetError(
                     f"precisions.{name}: {verb} key {key!r} on a {kind} machine",
                     where=document.where(("precisions", name)),

@@ -92,11 +92,14 @@ class Precision(_Sourced):
         macs_per_cycle: multiply-accumulates a core (an SM) does in a cycle; needed by ``gpu`` machines.
         multicast: neighbouring thread blocks that fetch a common operand once (Hopper's clusters); ``gpu`` only.
         store_share: part of the time to write results that no arithmetic hides; all of it where absent; ``gpu`` only.
+        dram_share: of the memory rate, in this precision's products; the machine's ``dram_matrix_share`` where absent;
+            ``gpu`` only.
         operand_bytes_per_cycle: where a core's tensor unit takes operands from registers, the rate at which they reach
             those, in series with the arithmetic; absent where it reads shared memory itself; ``gpu`` only.
         block: what a ``cube`` does in a cycle; needed by ``systolic`` machines of dataflow ``cube``.
         macs_per_element: multiply-accumulates an array element does in a cycle, along k; 1 where absent.
-        mac_pj: energy of one multiply-accumulate with its operand registers.
+        mac_pj: energy of one multiply-accumulate with its operand registers; of ``analog`` machines, of one cell in
+            one step with its share of the row's driver.
     """
 
     unit: Name
@@ -107,6 +110,7 @@ class Precision(_Sourced):
     macs_per_cycle: Count | None = None
     multicast: Count | None = None
     store_share: Quantity | None = None
+    dram_share: Quantity | None = None
     operand_bytes_per_cycle: Quantity | None = None
     block: CubeBlock | None = None
     macs_per_element: Count | None = None
@@ -203,6 +207,21 @@ class Dequantizer(_Model):
     cache_bytes: Count
 
 
+class ChipLink(_Model):
+    """Links from one chip to the others of a host.
+
+    Attributes:
+        bytes_per_s: of a chip, in each direction.
+        launch_s: of a collective, with the wait for the other chips.
+        reduce_share, gather_share: of the rate, that a ring all-reduce and a ring all-gather sustain.
+    """
+
+    bytes_per_s: Quantity
+    launch_s: Quantity
+    reduce_share: Quantity
+    gather_share: Quantity
+
+
 class GpuMachine(_Model):
     """Streaming multiprocessors behind one L2. Shares are parts of a rate that kernels of a kind sustain; 1 where
     absent.
@@ -222,6 +241,7 @@ class GpuMachine(_Model):
         dram_matrix_share, dram_stream_share, dram_read_share: of the memory rate, in matrix products, in kernels that
             read and write, and in those that only read.
         port_bytes_per_cycle: from the shared memory into one core; unlimited where absent.
+        link: to the other chips of a host; absent where nothing is known of it.
         dequantize: the kernels for 4-bit weights; absent where weights are widened at no cost.
     """
 
@@ -243,7 +263,41 @@ class GpuMachine(_Model):
     dram_read_share: Quantity | None = None
     port_bytes_per_cycle: Quantity | None = None
     dequantize: Dequantizer | None = None
+    link: ChipLink | None = None
     shared: SharedMemory
+    dram: Dram
+
+
+class AnalogMachine(_Model):
+    """Arrays that multiply where the weights are held: memory crossbars, or meshes of light. Rows take inputs, columns
+    give sums.
+
+    Attributes:
+        medium: ``resistive`` cells keep their weights; ``photonic`` meshes are set before use.
+        arrays, rows, cols: how many, and the size of each.
+        cell_bits: of a weight that one column holds; wider weights take several columns.
+        input_bits: of an input that one step drives; wider inputs take several steps.
+        columns_per_adc: columns that take turns at one converter.
+        adc_hz: conversions a second of one converter; a step takes ``columns_per_adc`` of them.
+        adc_bits: of a conversion (a limit to accuracy, not to speed).
+        write_row_s: time to write one row of every array at once; absent where inputs and weights are both driven anew
+            at each step.
+        buffer_bytes: on-chip memory for activations.
+    """
+
+    kind: Literal["analog"]
+    medium: Literal["resistive", "photonic"]
+    arrays: Count
+    rows: Count
+    cols: Count
+    cell_bits: Count
+    input_bits: Count
+    columns_per_adc: Count
+    adc_hz: Quantity
+    adc_bits: Count
+    write_row_s: Quantity | None = None
+    buffer_bytes: Count
+    shared: None = None
     dram: Dram
 
 
@@ -259,7 +313,8 @@ class EnergyTable(_Model):
 
     Attributes:
         node_nm: technology that the table speaks of.
-        accumulate_pj: one partial sum read, added and written back outside the array; absent where mac_pj has it.
+        accumulate_pj: one partial sum read, added and written back outside the array; absent where mac_pj has it. Of
+            ``analog`` machines, one conversion of a column with its shift and add.
         scratchpad_pj_per_byte: a byte into or out of a core's memory; absent where mac_pj has it.
         shared_pj_per_byte: a byte into or out of the shared memory; absent where there is none.
         vector_pj: one scalar operation of the vector unit, registers included.
@@ -301,7 +356,7 @@ class Target(_Model):
     sources: Annotated[dict[str, Source], Field(min_length=1)]
     precisions: Annotated[dict[str, Precision], Field(min_length=1)]
     default_precision: Name
-    machine: Annotated[SystolicMachine | GpuMachine, Field(discriminator="kind")]
+    machine: Annotated[SystolicMachine | GpuMachine | AnalogMachine, Field(discriminator="kind")]
     vector: VectorUnit
     energy: EnergyTable
     constraints: Constraints | None = None
