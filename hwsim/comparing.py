@@ -15,20 +15,22 @@ from numpy.typing import NDArray
 
 from hwsim.api import CALIBRATION, as_graph, as_target, is_quantized
 from hwsim.emulate import Run, bind, emulate
+from hwsim.emulate.run import chunk_of
 from hwsim.errors import DataError, RecipeError, unknown
 from hwsim.io import Dataset, load_data
+from hwsim.io.metric import METRICS, Metric
 from hwsim.ir import Graph, dumps
 from hwsim.ir import reference as float_reference
 from hwsim.perf import Estimate, estimate
 from hwsim.quant import CALIBRATORS, quantize, recipe_for
-from hwsim.report import Accuracy, Comparison, HealthRow, TargetResult, target_result
+from hwsim.report import Accuracy, Comparison, HealthRow, Score, TargetResult, target_result
 
 if TYPE_CHECKING:
     from hwsim.target import Target
 
 Source = str | os.PathLike[str]
 Progress = Callable[[str, int, int], None]
-CHUNK = 128
+BACKENDS = ("model", "rtl")
 
 
 def compare(
@@ -41,6 +43,7 @@ def compare(
     calibrator: str = "mse",
     limit: int | None = None,
     batch: int = 1,
+    backend: str = "model",
     progress: Progress | None = None,
     command: str = "",
 ) -> Comparison:
@@ -56,6 +59,8 @@ def compare(
         calibrator: ``mse`` or ``minmax``.
         limit: use only so many inputs.
         batch: inferences at once, for time and energy (answers do not depend on it).
+        backend: who computes the matrix products: ``model``, the golden units, or ``rtl``, each target's simulated
+            Verilog, at the same result.
         progress: called with (stage, inputs done, inputs in all).
         command: what reproduces the run, for the report.
 
@@ -76,10 +81,12 @@ def compare(
     ranges, notes = (None, ()) if is_quantized(graph) else _calibration(graph, data, calibration, test)
     if calibrator not in CALIBRATORS:
         raise unknown(RecipeError, "calibrator", calibrator, CALIBRATORS)
-    setting = _Setting(graph, test, ranges, precision, calibrator, batch)
+    if backend not in BACKENDS:
+        raise unknown(DataError, "backend", backend, BACKENDS)
+    setting = _Setting(graph, test, ranges, precision, calibrator, batch, backend, metric=_metric(graph))
     # Whatever does not fit shows here, before the long work.
     bound = [_bound(setting, chip, show) for chip in chips]
-    baseline = _float_classes(setting, show)
+    baseline = _float_answers(setting, show)
     results = tuple(_on_target(setting, *each, baseline, show) for each in bound)
     names = ", ".join(chip.title for chip in chips)
     return Comparison(
@@ -106,6 +113,8 @@ class _Setting:
     precision: str | None
     calibrator: str
     batch: int
+    backend: str
+    metric: Metric | None = None
 
 
 def _bound(setting: _Setting, chip: Target, show: Progress) -> tuple[Target, Graph, Estimate]:
@@ -125,10 +134,15 @@ def _on_target(
     chip: Target,
     quantized: Graph,
     costs: Estimate,
-    baseline: NDArray[np.intp] | None,
+    baseline: NDArray[Any] | None,
     show: Progress,
 ) -> TargetResult:
     test = setting.test
+    products = None
+    if setting.backend == "rtl":
+        from hwsim.verify import rtl_products
+
+        products = rtl_products(quantized, chip, precision=setting.precision)
     run = emulate(
         quantized,
         chip,
@@ -136,11 +150,19 @@ def _on_target(
         precision=setting.precision,
         reference=setting.graph if setting.ranges is not None else None,
         progress=lambda done, total: show(f"{chip.name}: emulate", done, total),
+        reduce=None if setting.metric is None else setting.metric.figures,
+        matmul=products,
     )
-    accuracy = None
-    if test.labels is not None:
+    accuracy = score = None
+    metric = setting.metric
+    if metric is not None:
+        whole = None if baseline is None else metric.score(baseline, test.labels)
+        measured = metric.score(run.output, test.labels)
+        score = Score(metric.name, measured, len(test), whole, metric.lower_is_better)
+    elif test.labels is not None:
         accuracy = Accuracy.of(_classes(run.output), test.labels, baseline, metric="top-1")
-    return target_result(chip, costs, accuracy=accuracy, trace=run.trace.tiles, health=list(_health(run)))
+    health = list(_health(run))
+    return target_result(chip, costs, accuracy=accuracy, trace=run.trace.tiles, health=health, score=score)
 
 
 def _health(run: Run) -> Iterator[HealthRow]:
@@ -158,17 +180,27 @@ def _health(run: Run) -> Iterator[HealthRow]:
         )
 
 
-def _float_classes(setting: _Setting, show: Progress) -> NDArray[np.intp] | None:
-    """Answers of the float network; None where there is none, or nothing to hold them against."""
-    graph, test = setting.graph, setting.test
-    if test.labels is None or setting.ranges is None:
+def _float_answers(setting: _Setting, show: Progress) -> NDArray[Any] | None:
+    """Answers of the float network, or the figures that its metric needs; None where there is none, or nothing to hold
+    them against."""
+    graph, test, metric = setting.graph, setting.test, setting.metric
+    if (test.labels is None and metric is None) or setting.ranges is None:
         return None
-    parts = []
-    for start in range(0, len(test), CHUNK):
-        outputs = float_reference.run(graph, {graph.inputs[0]: test.inputs[start : start + CHUNK]})
-        parts.append(_classes(outputs[graph.outputs[0]]))
-        show("float32 reference", min(start + CHUNK, len(test)), len(test))
+    parts: list[NDArray[Any]] = []
+    step = chunk_of(graph)
+    for start in range(0, len(test), step):
+        rows = test.inputs[start : start + step]
+        output = float_reference.run(graph, {graph.inputs[0]: rows})[graph.outputs[0]]
+        parts.append(_classes(output) if metric is None else metric.figures(output, rows))
+        show("float32 reference", min(start + step, len(test)), len(test))
     return np.concatenate(parts)
+
+
+def _metric(graph: Graph) -> Metric | None:
+    """What a zoo network is scored by; None where right answers are counted."""
+    from hwsim import zoo
+
+    return METRICS.get(zoo.entry(graph.name).metric) if graph.name in zoo.names() else None
 
 
 def _classes(outputs: NDArray[Any]) -> NDArray[np.intp]:

@@ -34,6 +34,13 @@ from hwsim.cli.common import console, json_option, progress, writable_folder
 @click.option(
     "--batch", type=click.IntRange(min=1), default=1, show_default=True, help="Inferences at once, for time and energy."
 )
+@click.option(
+    "--backend",
+    type=click.Choice(["model", "rtl"]),
+    default="model",
+    show_default=True,
+    help="What computes the matrix products: the golden model, or the target's Verilog in a simulator.",
+)
 @click.option("--out", metavar="DIR", help="Write report.html and run.json there.")
 @json_option
 @click.pass_context
@@ -47,6 +54,7 @@ def command(
     calibrator: str,
     limit: int | None,
     batch: int,
+    backend: str,
     out: str | None,
     as_json: bool,
 ) -> None:
@@ -68,6 +76,7 @@ def command(
             calibrator=calibrator,
             limit=limit,
             batch=batch,
+            backend=backend,
             progress=show,
             command=str(ctx.obj),
         )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from hwsim.verify.catalog import RTL_UNITS, RtlUnit
     from hwsim.verify.checks import CHECKS
-    from hwsim.verify.network import verify_network
+    from hwsim.verify.network import rtl_products, verify_network
     from hwsim.verify.result import CheckRow, VerifyReport
     from hwsim.verify.simulator import SIMULATORS
     from hwsim.verify.verify import rtl_matmul, verify_rtl
@@ -21,6 +21,7 @@ _HOME = {
     "RtlUnit": "catalog",
     "VerifyReport": "result",
     "rtl_matmul": "verify",
+    "rtl_products": "network",
     "verify_network": "network",
     "verify_rtl": "verify",
 }
@@ -33,6 +34,7 @@ __all__ = [
     "RtlUnit",
     "VerifyReport",
     "rtl_matmul",
+    "rtl_products",
     "verify_network",
     "verify_rtl",
 ]

@@ -100,8 +100,7 @@ def pack_lanes(values: NDArray[Any], bits: int) -> NDArray[np.uint8]:
         return np.ascontiguousarray(lanes.astype(_WHOLE[bits])).view(np.uint8).reshape(len(lanes), -1)
     if bits == 4 and lanes.shape[1] % 2 == 0:
         nibbles = lanes.astype(np.uint8) & 15
-        packed: NDArray[np.uint8] = nibbles[:, ::2] | nibbles[:, 1::2] << 4
-        return packed
+        return (nibbles[:, ::2] | nibbles[:, 1::2] << 4).astype(np.uint8)
     flat = (lanes.astype(np.int64)[..., None] >> np.arange(bits)).astype(np.uint8) & 1
     return np.packbits(flat.reshape(len(lanes), -1), axis=1, bitorder="little")
 

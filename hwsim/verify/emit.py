@@ -100,7 +100,8 @@ def _chooser() -> str:
     header = (
         "mul: the multiplier of a processing element, chosen by name, so that one PE serves every format. "
         f"Combinational (latency 0). Parameters: MUL names the multiplier, one of {quoted}; A_W and B_W are the "
-        "operand code widths and P_W the width of the signed product, which must be what the named multiplier has, or elaboration stops. "
+        "operand code widths and P_W the width of the signed product, which must be what the named multiplier has, or "
+        "elaboration stops. "
         "Operands must be numbers: the product of an infinity or NaN is 0 here (mul_<format> says which those are). "
         f"A new multiplier is one line in hwsim/verify/multipliers.py. {EMITTED}"
     )

@@ -14,11 +14,51 @@ from hwsim.numerics import mma
 from hwsim.verify.catalog import rtl_unit
 from hwsim.verify.compare import fold_cycles
 from hwsim.verify.result import CheckRow, VerifyReport
+from hwsim.verify.simulator import need_simulator
 from hwsim.verify.verify import rtl_matmul
 
 if TYPE_CHECKING:
+    from hwsim.emulate.matrix import Product
     from hwsim.ir import Graph
     from hwsim.target import Target
+
+
+EVERY = "all"
+
+
+def rtl_products(
+    graph: Graph, target: Target, *, precision: str | None = None, sim: str = "verilator"
+) -> dict[str, Product]:
+    """Every matrix product of a quantized network on the simulated array, as ``emulate(.., matmul=..)`` takes it.
+
+    Raises:
+        DataError: the target is not an array. UnitError: no Verilog realises its unit. ToolError: no such simulator.
+    """
+    _, rows, cols, names = _array(graph, target, precision)
+    need_simulator(sim)
+
+    def product(a: NDArray[Any], b: NDArray[Any], c: NDArray[Any] | None, unit: str) -> NDArray[Any]:
+        return rtl_matmul(a, b, c, unit=unit, rows=rows, cols=cols, sim=sim)[0]
+
+    return dict.fromkeys(names, product)
+
+
+def _array(graph: Graph, target: Target, precision: str | None) -> tuple[str, int, int, list[str]]:
+    """The target's unit and array shape, and the names of the graph's matrix products."""
+    from hwsim.emulate import MatrixStep, bind
+
+    program = bind(graph, target, precision)
+    unit = program.precision.unit
+    rtl_unit(unit)
+    machine = target.machine
+    if machine.kind != "systolic" or machine.rows is None or machine.cols is None:
+        raise DataError(f"expected a systolic array, found {machine.kind}", where=f"target {target.name}")
+    return (
+        unit,
+        machine.rows.value,
+        machine.cols.value,
+        [step.node.name for step in program.steps if isinstance(step, MatrixStep)],
+    )
 
 
 def verify_network(
@@ -39,7 +79,7 @@ def verify_network(
 
     Args:
         graph: a quantized graph. target: a target of kind ``systolic`` whose unit has Verilog.
-        data: inputs [n, ...]. layers: names of matrix products; None is the first one.
+        data: inputs [n, ...]. layers: names of matrix products, or ``["all"]``; None is the first one.
 
     Raises:
         ModelError: a layer is not a matrix product of the graph.
@@ -47,20 +87,15 @@ def verify_network(
         UnitError: no Verilog realises the target's unit.
         ToolError: the simulator is missing or failed.
     """
-    from hwsim.emulate import MatrixStep, bind, emulate
+    from hwsim.emulate import emulate
 
-    program = bind(graph, target, precision)
-    unit = program.precision.unit
-    rtl_unit(unit)
-    machine = target.machine
-    if machine.kind != "systolic" or machine.rows is None or machine.cols is None:
-        raise DataError(f"{target.name} is not a systolic array", where="verify_network")
-    rows, cols = machine.rows.value, machine.cols.value
-    names = [s.node.name for s in program.steps if isinstance(s, MatrixStep)]
+    unit, rows, cols, names = _array(graph, target, precision)
     chosen = list(layers) if layers else names[:1]
+    if chosen == [EVERY]:
+        chosen = names
     for name in chosen:
         if name not in names:
-            raise unknown(ModelError, "matrix product", name, names, where=graph.name)
+            raise unknown(ModelError, "matrix product", name, [*names, EVERY], where=graph.name)
 
     found: dict[str, CheckRow] = {}
 

