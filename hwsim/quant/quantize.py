@@ -62,7 +62,15 @@ def quantize(graph: Graph, recipe: Recipe, data: NDArray[Any]) -> Graph:
 
 
 def _matrix_nodes(graph: Graph, recipe: Recipe) -> list[Node]:
-    return [n for n in graph.nodes if OPS[n.op].kind == "matrix" and n.name not in recipe.keep]
+    # Block-scaled units take weights; products of two activations (attention) stay in the vector unit's format there.
+    blocks = isinstance(formats[recipe.activations.format], BlockFormat)
+    return [
+        n
+        for n in graph.nodes
+        if OPS[n.op].kind == "matrix"
+        and n.name not in recipe.keep
+        and not (blocks and n.inputs[1] not in graph.constants)
+    ]
 
 
 def _operands(graph: Graph, recipe: Recipe) -> list[str]:

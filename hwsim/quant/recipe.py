@@ -10,6 +10,7 @@ from hwsim.numerics import BlockFormat, Format, formats
 
 if TYPE_CHECKING:
     from hwsim.target import Target
+    from hwsim.target.schema import TensorFormat
 
 Granularity = Literal["per_tensor", "per_channel", "per_group"]
 GRANULARITIES = ("per_tensor", "per_channel", "per_group")
@@ -109,6 +110,11 @@ def is_integer(fmt: str) -> bool:
     return isinstance(entry, Format) and entry.is_integer
 
 
+def _shared(declared: TensorFormat) -> Granularity:
+    """What shares a scale; block formats say that themselves, whatever a target's file adds."""
+    return "per_tensor" if isinstance(formats[declared.format], BlockFormat) else declared.granularity
+
+
 def recipe_for(target: Target, precision: str | None = None, calibrator: str = "mse") -> Recipe:
     """The recipe that a target's precision declares.
 
@@ -120,9 +126,9 @@ def recipe_for(target: Target, precision: str | None = None, calibrator: str = "
     mode = target.precision(precision)
     weights, activations = mode.weights, mode.activations
     return Recipe(
-        weights=Scheme(weights.format, weights.granularity, weights.group_size, weights.symmetric, calibrator),
+        weights=Scheme(weights.format, _shared(weights), weights.group_size, weights.symmetric, calibrator),
         activations=Scheme(
-            activations.format, activations.granularity, activations.group_size, activations.symmetric, calibrator
+            activations.format, _shared(activations), activations.group_size, activations.symmetric, calibrator
         ),
         accumulator=units[mode.unit].accumulator,
     )
