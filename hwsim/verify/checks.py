@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from hwsim.verify.compare import NOTHING, UNKNOWN, Outcome, compare_rows, difference, fold_cycles, golden
 from hwsim.verify.drive import Array, Codes, Sums, run_replay, run_stream, sum_dtype
 from hwsim.verify.multipliers import MULTIPLIERS, fixed_point, is_finite
+from hwsim.verify.output_stationary import output_stationary
 from hwsim.verify.script import ArrayScript, finite_codes, pe_script
 
 K_CHAIN_FOLDS = 4
@@ -124,7 +125,8 @@ def reset(plan: Plan) -> Outcome:
 
 
 CHECKS: Mapping[str, Callable[[Plan], Outcome]] = {
-    check.__name__: check for check in (pe_exhaustive, corner_tiles, random_tiles, k_chain, gaps, reset)
+    check.__name__: check
+    for check in (pe_exhaustive, corner_tiles, random_tiles, k_chain, gaps, reset, output_stationary)
 }
 
 

@@ -11,7 +11,8 @@ class CheckRow:
     """One check of one unit.
 
     Attributes:
-        check: what was driven: ``pe_exhaustive``, ``corner_tiles``, ``random_tiles``, ``k_chain``, ``gaps``, ``reset``.
+        check: what was driven: ``pe_exhaustive``, ``corner_tiles``, ``random_tiles``, ``k_chain``, ``gaps``, ``reset``,
+            ``output_stationary``.
         unit: matrix unit that is the golden model.
         compared: result values compared with the golden model.
         mismatches: those that differ, hold an unknown bit, or never came.

@@ -1,0 +1,83 @@
+"""The check of ``rtl/array_os.v``: random tiles back to back and with gaps, every sum and the cycle of every row."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hwsim.verify.catalog import array_parameters
+from hwsim.verify.compare import Outcome, Rows, compare_rows, golden
+from hwsim.verify.drive import Array, pack_lanes, run_replay, sum_dtype
+from hwsim.verify.script import finite_codes
+from hwsim.verify.simulator import Design
+
+if TYPE_CHECKING:
+    from hwsim.verify.checks import Plan
+
+TOP = "array_os"
+GAPPED = 8
+
+
+def os_design(array: Array) -> Design:
+    """The output-stationary array of a unit and shape."""
+    return Design.of(TOP, array.sources, array_parameters(array.unit, array.rows, array.cols))
+
+
+def output_stationary(plan: Plan) -> Outcome:
+    """``tiles`` tiles of rows x cols with K = m on the output-stationary array back to back, then some with gaps."""
+    from hwsim.perf.systolic import OutputStationary
+
+    array, k, rng = plan.array, plan.m, plan.rng("output_stationary")
+    rows, cols, tiles = array.rows, array.cols, plan.tiles + GAPPED
+    a_codes, w_codes = finite_codes(array.unit)
+    a = a_codes[rng.integers(0, len(a_codes), (tiles, rows, k), dtype=np.uint8)]
+    w = w_codes[rng.integers(0, len(w_codes), (tiles, k, cols), dtype=np.uint8)]
+    zero = np.zeros((tiles, rows, cols), sum_dtype(array.width("ACC_W")))
+    sums = golden(array.unit, a, w, zero)
+
+    # a tile ends in the cycle that shows its last row; the next begins in it, or after a gap
+    pauses = np.zeros((tiles, k), np.int64)
+    pauses[plan.tiles :] = rng.integers(0, 3, (GAPPED, k))
+    due = OutputStationary(rows, cols).cycles(rows, cols, k, accumulators=1 << 62)
+    ends = 1 + np.cumsum(pauses.sum(axis=1) + due)
+    begins = np.concatenate([[1], ends[:-1]])
+    at = (begins[:, None] + np.cumsum(pauses, axis=1) + np.arange(k)).ravel()
+    cycles = int(ends[-1]) + 2
+
+    def held(values: Any, bits: int) -> Any:
+        column = np.zeros((cycles, -(-values.shape[1] * bits // 8)), np.uint8)
+        column[at] = pack_lanes(values, bits)
+        return column
+
+    mark = np.zeros((tiles, k), np.uint8)
+    first, last = mark.copy(), mark.copy()
+    first[:, 0] = last[:, -1] = 1
+    reset = np.zeros((cycles, 1), np.uint8)
+    reset[0] = 1
+    inputs = {
+        "rst": reset,
+        "k_valid": held(np.ones((tiles * k, 1), np.uint8), 1),
+        "k_first": held(first.reshape(-1, 1), 1),
+        "k_last": held(last.reshape(-1, 1), 1),
+        "a_col": held(a.transpose(0, 2, 1).reshape(-1, rows), array.width("A_W")),
+        "w_row": held(w.reshape(-1, cols), array.width("W_W")),
+    }
+    shown = ends[:, None] - np.arange(rows - 1, -1, -1)
+    expected = Rows(
+        cycles=shown.ravel(),
+        a=a[:, ::-1].reshape(-1, k),
+        w=np.repeat(w, rows, axis=0),
+        c=zero.reshape(-1, cols),
+        sums=sums[:, ::-1].reshape(-1, cols),
+    )
+
+    def run(upto: int, wave: Path | None = None) -> Any:
+        driven = {name: values[:upto] for name, values in inputs.items()}
+        bits = array.width("ACC_W")
+        return run_replay(os_design(array), driven, lanes=cols, bits=bits, sim=array.sim, seed=array.seed, wave=wave)
+
+    got = run(cycles)
+    outcome, when = compare_rows(array.unit, expected, got.cycles, got.lanes, got.known, cycles)
+    return outcome.recorded_by(lambda wave: run(min(when + 3, cycles), wave))
