@@ -57,7 +57,8 @@ def conv(ins: Inputs, attrs: Attrs) -> Array:
 
 def gemm(ins: Inputs, attrs: Attrs) -> Array:
     """x [..., K] @ w [N, K] transposed, plus a bias where there is one."""
-    y = ins[0] @ ins[1].T
+    x, w = ins[0], ins[1]
+    y: Array = (x.reshape(-1, x.shape[-1]) @ w.T).reshape(*x.shape[:-1], len(w))  # one product, not one a row of batch
     return y + ins[2] if len(ins) > 2 else y
 
 

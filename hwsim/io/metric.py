@@ -1,0 +1,86 @@
+"""What a network is scored by: figures of each chunk of outputs, small enough to keep, and one score of all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwsim.errors import DataError
+
+Figures = NDArray[Any]
+
+
+class Metric(Protocol):
+    """A way to score outputs.
+
+    Attributes:
+        name: as reports print it.
+        lower_is_better: True for errors and perplexities.
+    """
+
+    name: str
+    lower_is_better: bool
+
+    def figures(self, outputs: NDArray[np.float32], inputs: NDArray[np.float32]) -> Figures:
+        """What the score needs of outputs [n, ...] to inputs [n, ...]: an array [n, ...]."""
+        ...
+
+    def score(self, figures: Figures, labels: NDArray[np.int64] | None) -> float:
+        """One number from the figures of every input."""
+        ...
+
+
+class Perplexity:
+    """exp of the mean negative log-likelihood of each next token; labels are the inputs themselves."""
+
+    name = "perplexity"
+    lower_is_better = True
+
+    def figures(self, outputs: NDArray[np.float32], inputs: NDArray[np.float32]) -> Figures:
+        """Negative log-likelihoods [n, length - 1], nats, from logits [n, length, vocabulary] and token ids."""
+        if outputs.ndim != 3 or outputs.shape[:2] != inputs.shape or inputs.shape[1] < 2:
+            raise DataError(f"perplexity takes logits [n, length, vocabulary], found shape {list(outputs.shape)}")
+        out = np.empty((len(inputs), inputs.shape[1] - 1))
+        for row, (logits, ids) in enumerate(zip(outputs, inputs.astype(np.int64), strict=True)):
+            top = logits[:-1].max(axis=1)
+            rest = np.log(np.exp(logits[:-1] - top[:, None]).sum(axis=1, dtype=np.float64))
+            out[row] = rest + top - logits[np.arange(len(ids) - 1), ids[1:]]
+        return out
+
+    def score(self, figures: Figures, labels: NDArray[np.int64] | None) -> float:
+        """exp of the mean."""
+        return float(np.exp(figures.mean()))
+
+
+class RankCorrelation:
+    """Spearman's correlation of each pair's cosine with its label; inputs 2 i and 2 i + 1 are a pair."""
+
+    name = "rank correlation"
+    lower_is_better = False
+
+    def figures(self, outputs: NDArray[np.float32], inputs: NDArray[np.float32]) -> Figures:
+        """The vectors [n, width]."""
+        return outputs.reshape(len(outputs), -1)
+
+    def score(self, figures: Figures, labels: NDArray[np.int64] | None) -> float:
+        """Correlation of ranks, ties at their mean."""
+        if labels is None or len(figures) < 4 or len(figures) % 2:
+            raise DataError(f"rank correlation takes labelled pairs, found {len(figures)} inputs")
+        wide = figures.astype(np.float64)
+        unit = wide / np.maximum(np.linalg.norm(wide, axis=1, keepdims=True), 1e-30)
+        cosine = np.einsum("nd,nd->n", unit[0::2], unit[1::2])
+        return float(np.corrcoef(_ranks(cosine), _ranks(labels[0::2]))[0, 1])
+
+
+METRICS: Mapping[str, Metric] = {metric.name: metric for metric in (Perplexity(), RankCorrelation())}
+"""By name, as the zoo's entries say; top-1 accuracy is counted by the report itself."""
+
+
+def _ranks(x: NDArray[Any]) -> NDArray[np.float64]:
+    _, inverse, counts = np.unique(x, return_inverse=True, return_counts=True)
+    ends = np.cumsum(counts)
+    ranks: NDArray[np.float64] = (ends - (counts - 1) / 2)[inverse]
+    return ranks

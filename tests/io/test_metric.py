@@ -1,0 +1,40 @@
+"""Scores against torch and scipy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from hwsim.errors import DataError
+from hwsim.io.metric import METRICS
+from tests.oracles import need_module
+
+
+def test_perplexity_equals_torch() -> None:
+    torch: Any = need_module("torch")
+    rng = np.random.default_rng(0)
+    logits = (rng.standard_normal((3, 9, 17)) * 20).astype(np.float32)
+    ids = rng.integers(0, 17, (3, 9))
+    loss = torch.nn.functional.cross_entropy(
+        torch.tensor(logits[:, :-1].reshape(-1, 17)).double(), torch.tensor(ids[:, 1:].reshape(-1))
+    )
+    metric = METRICS["perplexity"]
+    found = metric.score(metric.figures(logits, ids.astype(np.float32)), None)
+    assert found == pytest.approx(float(torch.exp(loss)), rel=1e-5)
+    with pytest.raises(DataError, match="logits"):
+        metric.figures(logits[:, 0], ids.astype(np.float32))
+
+
+def test_rank_correlation_equals_scipy() -> None:
+    stats = need_module("scipy.stats")
+    rng = np.random.default_rng(1)
+    vectors, labels = rng.standard_normal((40, 5)).astype(np.float32), np.repeat(rng.integers(0, 6, 20), 2)
+    a, b = vectors[0::2], vectors[1::2]
+    cosine = (a * b).sum(1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)
+    want = stats.spearmanr(cosine, labels[0::2]).statistic
+    metric = METRICS["rank correlation"]
+    assert metric.score(metric.figures(vectors, vectors), labels) == pytest.approx(want)
+    with pytest.raises(DataError, match="pairs"):
+        metric.score(vectors, None)
