@@ -25,7 +25,8 @@ class Rule(NamedTuple):
         order: int64, the K indices of one instruction in the order in which they are summed.
         steps: products summed at once, a multiple of 4 that divides ``order.size``.
         block, group: elements that share a scale; elements whose exact dot product is one term (1: none).
-        least_a, least_b, least_c, least_scale: power of two at which subnormals of each stay.
+        least_a, least_b, least_c, least_addend, least_scale: power of two at which subnormals of each stay
+            (least_addend: those of c in the first step).
         fraction_bits: bits kept below the largest exponent.
         floor: the power of two that a zero term counts as.
         mode: RZ_FP32, RZ_E8M13 or RNE_FP16.
@@ -39,6 +40,7 @@ class Rule(NamedTuple):
     least_a: float
     least_b: float
     least_c: float
+    least_addend: float
     least_scale: float
     fraction_bits: int
     floor: float
@@ -222,12 +224,17 @@ def _add_specials(araw: Any, braw: Any, m: int, total: Any) -> None:
 
 
 @njit(inline="always", error_model="numpy")  # one caller: compiled with it, not twice
-def _step(a: Any, b: Any, a_scale: Any, b_scale: Any, special: bool, rule: Any, acc: Any, work: Any) -> None:
-    """One fused step on a tile: acc[m, n] = round(acc + sum of the panel's products). ``work``: scratch [4, n]."""
+def _step(
+    a: Any, b: Any, a_scale: Any, b_scale: Any, special: bool, least: float, rule: Any, acc: Any, work: Any
+) -> None:
+    """One fused step on a tile: acc[m, n] = round(acc + sum of the panel's products).
+
+    least: power of two at which subnormals of acc stay; work: scratch [4, n].
+    """
     rows, n = acc.shape
     top, scale, total, result = work[0, :n], work[1, :n], work[2, :n], work[3, :n]
     top_bits = top.view(np.int64)
-    least, floor, fraction_bits = rule.least_c, rule.floor, rule.fraction_bits
+    floor, fraction_bits = rule.floor, rule.fraction_bits
     for m in range(rows):
         c = acc[m]
         c_bits = c.view(np.int64)
@@ -337,7 +344,8 @@ def fused_matmul(
                 if rule.group > 1:
                     _scale_panel(left, m0, rows, k0 + done, rule, asp)
                     _scale_panel(right, n0, cols, k0 + done, rule, bsp)
-                _step(ap, bp, asp, bsp, special, rule, chain, work)
+                least = rule.least_addend if k0 + done == 0 else rule.least_c
+                _step(ap, bp, asp, bsp, special, least, rule, chain, work)
             if rule.apart:
                 for m in range(rows):
                     for j in range(cols):

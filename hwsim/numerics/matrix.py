@@ -103,11 +103,11 @@ def _addend(unit: MatrixUnit, c: ArrayLike | None, shape: tuple[int, ...]) -> Ar
     if c is None:
         return np.zeros(shape, unit.accumulator_dtype)
     array = np.asarray(c)
-    if array.dtype != unit.accumulator_dtype:
-        raise _refuse(unit, f"c must be {unit.accumulator_dtype}, found {array.dtype}")
+    if array.dtype != unit.addend_dtype:
+        raise _refuse(unit, f"c must be {unit.addend_dtype}, found {array.dtype}")
     if array.shape != shape:
         raise _refuse(unit, f"c must have shape {shape}, found {array.shape}")
-    return np.array(array, order="C")
+    return np.array(array, unit.accumulator_dtype, order="C")
 
 
 def _scales(unit: MatrixUnit, given: tuple[ArrayLike | None, ...], operands: tuple[Array, ...]) -> list[Array]:

@@ -188,6 +188,7 @@ def _rule(unit: FusedUnit) -> Any:
         least_a=_least(unit.operands_become or unit.a_format),
         least_b=_least(unit.operands_become or unit.b_format),
         least_c=_least(unit.accumulator),
+        least_addend=_least(unit.addend or unit.accumulator),
         least_scale=_least(scaled.scale_format) if scaled else 1.0,
         fraction_bits=unit.fraction_bits,
         floor=2.0**unit.floor_exponent,

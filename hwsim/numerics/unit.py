@@ -36,7 +36,7 @@ class MatrixUnit:
     Attributes:
         name: ``<vendor>.<arch>.<instruction>.<types>``.
         a_format, b_format: names of the element formats whose codes the unit takes.
-        accumulator: type of c and d.
+        accumulator: type of c and d (of c, unless the unit says otherwise).
         nan: bits of every NaN that comes out; None takes the class's own (an integer accumulator has none).
         evidence: what the arithmetic is held against: ``silicon`` (equal to a recording of the chip), ``rtl`` (equal to
             our Verilog), ``published`` (a paper or manual), ``derived`` (follows from another entry), ``assumed``.
@@ -57,6 +57,11 @@ class MatrixUnit:
     def accumulator_dtype(self) -> np.dtype[np.generic]:
         """numpy type of c and d: int32, float32, float16 or float64."""
         return ACCUMULATOR_DTYPES[self.accumulator]
+
+    @property
+    def addend_dtype(self) -> np.dtype[np.generic]:
+        """numpy type of c: d's, but for units that say otherwise."""
+        return self.accumulator_dtype
 
     def _set_default(self, field: str, value: object, unset: object = None) -> None:
         """Give a field that its caller left open what the class says."""
@@ -102,6 +107,7 @@ class FusedUnit(MatrixUnit):
             may become normal by it); None: none.
         pairs_first: K indices with k % 4 < 2 of an instruction are summed before the others.
         addend_apart: an instruction starts from zero, and c is added to its result in FP32, nearest even.
+        addend: type of the first instruction's c where it is not the accumulator's; subnormals stay at its exponent.
     """
 
     products: int
@@ -112,6 +118,7 @@ class FusedUnit(MatrixUnit):
     operands_become: str | None = None
     pairs_first: bool = False
     addend_apart: bool = False
+    addend: Literal["fp16"] | None = None
 
     def __post_init__(self) -> None:
         self._set_default("instruction_products", self.products, unset=0)
@@ -131,6 +138,11 @@ class FusedUnit(MatrixUnit):
         _require(
             self, not (self.addend_apart and self.accumulator == "fp16"), "addend_apart", "an fp32 accumulator", "fp16"
         )
+
+    @property
+    def addend_dtype(self) -> np.dtype[np.generic]:
+        """numpy type of c."""
+        return ACCUMULATOR_DTYPES[self.addend or self.accumulator]
 
     @property
     def operand_order(self) -> tuple[int, ...]:

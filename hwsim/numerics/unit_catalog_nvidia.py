@@ -154,6 +154,13 @@ def _fused() -> Iterator[FusedUnit]:
                 )
 
 
+def _half_addends() -> Iterator[FusedUnit]:
+    """Volta's instruction that reads an FP16 c and writes an FP32 d; Turing has it too."""
+    for unit in _fused():
+        if unit.name in ("nvidia.volta.mma.f16", "nvidia.turing.mma_k4.f16"):
+            yield replace(unit, name=f"{unit.name}_f16c", addend="fp16")
+
+
 def _hopper_fp8_mma() -> Iterator[FusedUnit]:
     """Hopper's `mma.sync` has no FP8 of its own: operands become FP16, two FP16 steps are chained, and c comes last."""
     for a, b in _pairs(("e4m3", "e5m2"), True):
@@ -256,6 +263,7 @@ def _fp64() -> Iterator[FmaChainUnit]:
 
 NVIDIA_UNITS: Final[tuple[MatrixUnit, ...]] = (
     *_fused(),
+    *_half_addends(),
     *_hopper_fp8_mma(),
     *_block_scaled(),
     *_integers(),

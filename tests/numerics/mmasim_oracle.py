@@ -10,13 +10,22 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from hwsim.numerics.matrix import mma
-from hwsim.numerics.unit import IntegerUnit, KulischUnit, MatrixUnit, PopcountUnit, ScaledFusedUnit, TwoStageUnit
+from hwsim.numerics.unit import (
+    FlushedTreeUnit,
+    IntegerUnit,
+    KulischUnit,
+    MatrixUnit,
+    PopcountUnit,
+    ScaledFusedUnit,
+    TwoStageUnit,
+)
 from hwsim.numerics.unit_catalog import units
 from hwsim.numerics.unit_catalog_nvidia import NVIDIA_FORMATS
 
@@ -44,26 +53,26 @@ MMA_K = {
     "hopper": {"f16": (16, 8), "bf16": (16, 8), "tf32": (8, 4), "f64": (16, 8, 4)},
     "fp8": (32, 16),
 }
-MFMA = {  # MMA-Sim's suffixes by our names
-    "cdna1.mfma.f32": "f32_32x32x2f32",
-    "cdna2.mfma.f32": "f32_32x32x2f32",
-    "cdna3.mfma.f32": "f32_32x32x2_f32",
-    "cdna2.mfma.f64": "f64_16x16x4f64",
-    "cdna3.mfma.f64": "f64_16x16x4_f64",
-    "cdna1.mfma.f16": "f32_16x16x16f16",
-    "cdna1.mfma.bf16": "f32_16x16x8bf16",
-    "cdna2.mfma.f16": "f32_16x16x16f16",
-    "cdna2.mfma.bf16": "f32_16x16x8bf16",
-    "cdna2.mfma.bf16_1k": "f32_16x16x16bf16_1k",
-    "cdna3.mfma.f16": "f32_16x16x16_f16",
-    "cdna3.mfma.bf16": "f32_16x16x16_bf16",
-    "cdna3.mfma_k4.f16": "f32_16x16x4_4b_f16",
-    "cdna3.mfma_k4.bf16": "f32_16x16x4_4b_bf16",
-    "cdna3.mfma.xf32": "f32_16x16x8_xf32",
-    "cdna3.mfma.fp8": "f32_16x16x32_fp8_fp8",
-    "cdna3.mfma.fp8_bf8": "f32_16x16x32_fp8_bf8",
-    "cdna3.mfma.bf8_fp8": "f32_16x16x32_bf8_fp8",
-    "cdna3.mfma.bf8": "f32_16x16x32_bf8_bf8",
+MFMA = {  # MMA-Sim's suffixes by our names, one for each K; the other shapes differ in M and N only
+    "cdna1.mfma.f32": ("32x32x2f32", "16x16x4f32", "4x4x1f32"),
+    "cdna2.mfma.f32": ("32x32x2f32", "16x16x4f32", "4x4x1f32"),
+    "cdna3.mfma.f32": ("32x32x2_f32", "16x16x4_f32", "16x16x1_4b_f32"),
+    "cdna2.mfma.f64": ("16x16x4f64",),
+    "cdna3.mfma.f64": ("16x16x4_f64",),
+    "cdna1.mfma.f16": ("16x16x16f16", "32x32x8f16", "4x4x4f16"),
+    "cdna1.mfma.bf16": ("16x16x8bf16", "32x32x4bf16", "4x4x2bf16"),
+    "cdna2.mfma.f16": ("16x16x16f16", "32x32x8f16", "4x4x4f16"),
+    "cdna2.mfma.bf16": ("16x16x8bf16", "32x32x4bf16", "4x4x2bf16"),
+    "cdna2.mfma.bf16_1k": ("16x16x16bf16_1k", "32x32x8bf16_1k", "4x4x4bf16_1k"),
+    "cdna3.mfma.f16": ("16x16x16_f16", "32x32x8_f16"),
+    "cdna3.mfma.bf16": ("16x16x16_bf16", "32x32x8_bf16"),
+    "cdna3.mfma_k4.f16": ("16x16x4_4b_f16",),
+    "cdna3.mfma_k4.bf16": ("16x16x4_4b_bf16",),
+    "cdna3.mfma.xf32": ("16x16x8_xf32", "32x32x4_xf32"),
+    "cdna3.mfma.fp8": ("16x16x32_fp8_fp8", "32x32x16_fp8_fp8"),
+    "cdna3.mfma.fp8_bf8": ("16x16x32_fp8_bf8", "32x32x16_fp8_bf8"),
+    "cdna3.mfma.bf8_fp8": ("16x16x32_bf8_fp8", "32x32x16_bf8_fp8"),
+    "cdna3.mfma.bf8": ("16x16x32_bf8_bf8", "32x32x16_bf8_bf8"),
 }
 
 
@@ -130,6 +139,8 @@ def draw(name: str, rng: np.random.Generator, m: int, n: int, k: int) -> tuple[n
         c[rng.random((m, n)) < 0.03] = -0.0
     else:
         c = _codes(unit.accumulator, (m, n), rng).view(unit.accumulator_dtype)
+    if unit.addend_dtype != unit.accumulator_dtype:
+        c = _codes("fp16", (m, n), rng).view(np.float16)
     if not isinstance(unit, ScaledFusedUnit):
         return a, b, c
     middle, spread = (127, 12) if unit.scale_format == "e8m0" else (56, 56)
@@ -149,8 +160,10 @@ def instructions(name: str) -> Iterator[tuple[Any, int]]:
     unit = units[name]
     maker, arch, family, *_ = name.split(".")
     if maker == "amd":
-        operation = amd.MFMA(arch.upper(), MFMA[name.removeprefix("amd.")])
-        yield operation, operation.k
+        for suffix in MFMA[name.removeprefix("amd.")]:
+            kind = "f64" if unit.accumulator == "fp64" else "f32"
+            operation = amd.MFMA(arch.upper(), f"{kind}_{suffix}")
+            yield operation, operation.k
         return
     a, b = PTX_TYPES.get(unit.a_format, "f64"), PTX_TYPES.get(unit.b_format, "f64")
     d = {"fp16": "f16", "fp32": "f32", "fp64": "f64"}[unit.accumulator]
@@ -172,14 +185,16 @@ def instructions(name: str) -> Iterator[tuple[Any, int]]:
         kind = {"tf32": "tf32", "f16": "f16", "bf16": "f16"}.get(a, "f8f6f4")
         yield nv_ptx.TCGen05MMA(where, f"m64n8k{k}.kind::{kind}.{d}.{a}.{b}"), k
     else:
-        yield from _mma(where, arch, family, a, b, d)
+        types = f"{d}.{a}.{b}." + ("f16" if unit.addend_dtype == np.float16 else d)
+        yield from _mma(where, arch, family, types)
 
 
-def _mma(where: str, arch: str, family: str, a: str, b: str, d: str) -> Iterator[tuple[Any, int]]:
+def _mma(where: str, arch: str, family: str, types: str) -> Iterator[tuple[Any, int]]:
     """`mma.sync` of every K whose sums are those of the unit."""
     from mmasim import nv_ptx
     from mmasim.nv_ptx.isa_mma import mma_shape_and_type
 
+    a = types.split(".")[1]
     kinds = MMA_K.get({"hopper": "hopper", "blackwell": "hopper", "rtx_blackwell": "hopper"}.get(arch, arch), {})
     lengths = (kinds or MMA_K["ampere"]).get(a, MMA_K["fp8"])
     named = family.partition("_k")[2]
@@ -192,7 +207,7 @@ def _mma(where: str, arch: str, family: str, a: str, b: str, d: str) -> Iterator
     for k in lengths:
         for kind in ("kind::f8f6f4.", ""):
             for tile in ("m16n8", "m8n8"):
-                shape = f"{tile}k{k}.{kind}{d}.{a}.{b}.{d}"
+                shape = f"{tile}k{k}.{kind}{types}"
                 if shape in mma_shape_and_type[where]:
                     yield nv_ptx.MMA(where, shape), k
 
@@ -261,10 +276,13 @@ def answer(operation: Any, step: int, name: str, *values: np.ndarray) -> np.ndar
 
 def compare(name: str, operation: Any, k: int, rows: int, rng: np.random.Generator) -> int:
     """Unequal outputs among rows x rows, of two chained instructions on fresh random bits."""
+    unit = units[name]
+    if isinstance(unit, FlushedTreeUnit):  # the start of an instruction can be seen
+        unit = replace(unit, instruction_products=k)
     values = draw(name, rng, rows, rows, 2 * k)
     scales = dict(zip(("a_scale", "b_scale"), values[3:], strict=False))
-    got = mma(*values[:3], name, **scales)
-    return int((~same(units[name], got, answer(operation, k, name, *values))).sum())
+    got = mma(*values[:3], unit, **scales)
+    return int((~same(unit, got, answer(operation, k, name, *values))).sum())
 
 
 def record() -> None:
