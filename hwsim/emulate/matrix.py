@@ -10,14 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwsim.emulate.epilogue import Sums, reals, store
-from hwsim.emulate.operands import Operand, block_operand, plain_operand, weight_operand
+from hwsim.emulate.operands import Operand, block_operand, k_order, plain_operand, weight_operand
 from hwsim.emulate.program import MatrixStep, Program
+from hwsim.emulate.scaled import Scaled, product, side
 from hwsim.emulate.stored import Held, Stored
 from hwsim.errors import RecipeError
 from hwsim.ir import Node
 from hwsim.numerics import QTensor, decode, encode, int_table, mma, units
 from hwsim.numerics.codec import element_format
 from hwsim.numerics.threads import split
+from hwsim.numerics.unit import ScaledFusedUnit
 
 Product = Callable[[NDArray[Any], NDArray[Any], NDArray[Any] | None, str], NDArray[Any]]
 """(a codes [M, K], b codes [N, K], c [M, N] or None, unit name) -> d [M, N]."""
@@ -32,6 +34,7 @@ class MatrixEngine:
         self.unit = units[self.mode.unit]
         self.matmul = matmul
         self.weights: dict[tuple[str, int], Operand] = {}
+        self.scaled: dict[tuple[str, int], Scaled] = {}
         for step in program.steps:
             if isinstance(step, MatrixStep):
                 self._lay_out(step)
@@ -44,6 +47,10 @@ class MatrixEngine:
         try:
             for g in range(step.work.groups):
                 rows = slice(g * each, (g + 1) * each)
+                if isinstance(self.unit, ScaledFusedUnit):
+                    codes, scales = k_order(held.codes[rows]), k_order(held.scale[rows])
+                    self.scaled[step.node.name, g] = side(codes, scales, held, self.unit, held.shape[1])
+                    continue
                 self.weights[step.node.name, g] = weight_operand(held, self.unit.b_format, rows)
         except RecipeError as e:
             raise RecipeError(e.message, where=f"{self.graph.name}:{step.node.name}") from None
@@ -98,6 +105,10 @@ class MatrixEngine:
         rows = held.codes.reshape(-1, held.codes.shape[-1])
         if held.scales is not None:
             scales = np.asarray(held.scales.scale, np.float32).reshape(len(rows), -1)
+            if isinstance(self.unit, ScaledFusedUnit):
+                left = side(rows, scales, held.scales, self.unit, rows.shape[1])
+                yield product(left, self.scaled[step.node.name, 0], self._bias(step.node, slice(None)), self.unit), 0
+                return
             a = self._blocks(np.ascontiguousarray(rows), scales, held)
         else:
             a = plain_operand(np.ascontiguousarray(rows), held.quant, self.unit.a_format)
@@ -142,6 +153,11 @@ class MatrixEngine:
                         where=f"{self.graph.name}:{step.node.name}",
                     )
                 scales = self._columns(np.asarray(held.scales.scale, np.float32), step, np.float32(1))
+                if isinstance(self.unit, ScaledFusedUnit):
+                    left = side(codes, scales, held.scales, self.unit, channels)
+                    bias = self._bias(step.node, slice(None))
+                    yield product(left, self.scaled[step.node.name, 0], bias, self.unit), 0
+                    return
                 a = self._blocks(codes, scales, held, channels)
             else:
                 a = plain_operand(codes, held.quant, self.unit.a_format)

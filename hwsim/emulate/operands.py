@@ -96,8 +96,8 @@ def weight_operand(weight: QTensor, wanted: str, group: slice) -> Operand:
         RecipeError: the storage does not fit the unit.
     """
     if wanted in WIDE:
-        return _widened(_k_order(weight.dequantize()[group]), wanted)
-    codes = recode(_k_order(weight.codes[group]), weight.format, wanted)
+        return _widened(k_order(weight.dequantize()[group]), wanted)
+    codes = recode(k_order(weight.codes[group]), weight.format, wanted)
     k = codes.shape[1]
     zero = weight.zero_point
     if weight.block_size is None:
@@ -105,10 +105,10 @@ def weight_operand(weight: QTensor, wanted: str, group: slice) -> Operand:
         scale = weight.scale[group] if per_row else weight.scale
         zero = zero[group] if zero is not None and per_row else zero
         return Operand(codes, (k,), scale[None], None if zero is None else zero[None])
-    scales = np.ascontiguousarray(_k_order(weight.scale[group]).T)
+    scales = np.ascontiguousarray(k_order(weight.scale[group]).T)
     if weight.tensor_scale is not None:
         scales = scales * weight.tensor_scale
-    zeros = None if zero is None else np.ascontiguousarray(_k_order(zero[group]).T)
+    zeros = None if zero is None else np.ascontiguousarray(k_order(zero[group]).T)
     return Operand(codes, _bounds(k, weight.codes.shape[1], weight.block_size), scales.astype(np.float32), zeros)
 
 
@@ -124,7 +124,7 @@ def _bounds(k: int, channels: int, block: int) -> tuple[int, ...]:
     )
 
 
-def _k_order(array: NDArray[Any]) -> NDArray[Any]:
+def k_order(array: NDArray[Any]) -> NDArray[Any]:
     """[out, in, kh, kw] -> [out, kh * kw * in]; [out, in] stays."""
     moved = np.moveaxis(array, 1, -1)
     return np.ascontiguousarray(moved.reshape(len(array), -1))

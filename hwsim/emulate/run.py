@@ -18,6 +18,7 @@ from hwsim.emulate.trace import Run, TileRow, Trace, tile_rows
 from hwsim.errors import DataError, ModelError
 from hwsim.ir import OPS, Graph
 from hwsim.ir import reference as float_reference
+from hwsim.ir.infer import elements
 from hwsim.ir.reference import check_input
 
 if TYPE_CHECKING:
@@ -25,7 +26,13 @@ if TYPE_CHECKING:
 
 Progress = Callable[[int, int], None]
 COMPARED = 64
-"""Inputs on which the signal-to-noise ratio against the float network is measured."""
+"""Inputs on which the signal-to-noise ratio against the float network is measured, at most."""
+CHUNK = 128
+"""Inputs computed at a time, at most."""
+CHUNK_ELEMENTS = 1 << 25
+"""Elements that the largest value of a chunk may have, where one input has no more."""
+Reduce = Callable[[NDArray[np.float32], NDArray[np.float32]], NDArray[Any]]
+"""(outputs [n, ...], inputs [n, ...]) -> what is kept of them, an array [n, ...]."""
 
 
 def emulate(
@@ -37,7 +44,8 @@ def emulate(
     reference: Graph | None = None,
     progress: Progress | None = None,
     matmul: Mapping[str, Product] | None = None,
-    chunk: int = 128,
+    chunk: int | None = None,
+    reduce: Reduce | None = None,
 ) -> Run:
     """Run a quantized graph on a target.
 
@@ -50,7 +58,9 @@ def emulate(
         progress: called with (inputs done, inputs in all).
         matmul: node name -> a function that computes that node's integer products instead of the golden model (an RTL
             simulation); it takes and returns what ``hwsim.mma`` does.
-        chunk: inputs at a time; results do not depend on it.
+        chunk: inputs at a time; results do not depend on it. None picks a number that fits memory; formats with a
+            scale for a whole tensor (NVFP4) always go one by one, so that no input's scale depends on another.
+        reduce: what to keep of each chunk's outputs where all of them are too large to keep (logits of a decoder).
 
     Returns:
         Outputs as float32 and the trace.
@@ -68,19 +78,32 @@ def emulate(
     if unknown_nodes:
         raise ModelError(f"{sorted(unknown_nodes)[0]!r} is not a matrix product of this graph", where=graph.name)
     executor = _Executor(program, dict(matmul or {}))
-    parts: dict[str, list[NDArray[np.float32]]] = {out: [] for out in graph.outputs}
-    for start in range(0, len(x), chunk):
-        rows = x[start : start + chunk]
+    step = chunk_of(graph) if chunk is None or _whole_tensor_scale(graph) else chunk
+    parts: dict[str, list[NDArray[Any]]] = {out: [] for out in graph.outputs}
+    for start in range(0, len(x), step):
+        rows = x[start : start + step]
         compared = None
         if start == 0 and reference is not None:
             stored = [s.output for s in program.steps if isinstance(s, MatrixStep)]
             compared = _float_values(reference, stored, rows[:COMPARED])
         for out, value in executor.run(rows, compared).items():
-            parts[out].append(value)
+            parts[out].append(value if reduce is None else reduce(value, rows))
         if progress is not None:
-            progress(min(start + chunk, len(x)), len(x))
+            progress(min(start + step, len(x)), len(x))
     outputs = {out: np.concatenate(values) for out, values in parts.items()}
     return Run(outputs, Trace(_tiles(program, len(x)), executor.health.rows()))
+
+
+def chunk_of(graph: Graph) -> int:
+    """Inputs at a time so that no value of a chunk grows past ``CHUNK_ELEMENTS``, where one input's does not."""
+    if _whole_tensor_scale(graph):
+        return 1
+    largest = max(elements(value.shape) for value in graph.values.values())
+    return max(1, min(CHUNK, CHUNK_ELEMENTS // largest))
+
+
+def _whole_tensor_scale(graph: Graph) -> bool:
+    return any(value.quant is not None and value.quant.block_format == "nvfp4" for value in graph.values.values())
 
 
 def _float_values(reference: Graph, stored: list[str], x: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:

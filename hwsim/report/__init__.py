@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         Declared,
         Evidence,
         HealthRow,
+        Score,
         TargetResult,
         TargetSummary,
         TileRow,
@@ -33,7 +34,7 @@ _HOMES = {
     **dict.fromkeys(
         (
             *("Accuracy", "Comparison", "Declared", "Evidence", "HealthRow"),
-            *("TargetResult", "TargetSummary", "TileRow", "wilson"),
+            *("Score", "TargetResult", "TargetSummary", "TileRow", "wilson"),
         ),
         "model",
     ),
@@ -50,6 +51,7 @@ __all__ = [
     "Declared",
     "Evidence",
     "HealthRow",
+    "Score",
     "TargetResult",
     "TargetSummary",
     "TileRow",

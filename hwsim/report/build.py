@@ -12,6 +12,7 @@ from hwsim.report.model import (
     Declared,
     Evidence,
     HealthRow,
+    Score,
     TargetResult,
     TargetSummary,
     TileRow,
@@ -28,13 +29,14 @@ def target_result(
     accuracy: Accuracy | None = None,
     trace: Iterable[Any] = (),
     health: Iterable[Any] = (),
+    score: Score | None = None,
 ) -> TargetResult:
     """One target's results at the precision of ``estimate``.
 
     ``trace`` and ``health`` rows may be any objects with the attributes of ``TileRow`` and ``HealthRow``.
     """
     summary = summarise(target, estimate.precision or None)
-    return TargetResult(summary, estimate, accuracy, _copies(TileRow, trace), _copies(HealthRow, health))
+    return TargetResult(summary, estimate, accuracy, _copies(TileRow, trace), _copies(HealthRow, health), score)
 
 
 def summarise(target: Target, precision: str | None = None) -> TargetSummary:

@@ -22,7 +22,7 @@ MAX_BYTES = 256 * 1024 * 1024
 
 _EXACT = 2**53
 
-_SIGNED = {"sqnr_db"}
+_SIGNED = {"sqnr_db", "measured", "float32"}
 """Fields that may be negative or infinite; every other number must be finite and at least 0."""
 
 

@@ -160,6 +160,23 @@ class Accuracy:
         return cls(correct / truth.size, truth.size, correct, wilson(correct, truth.size), baseline, agreement, metric)
 
 
+@dataclass(frozen=True, slots=True)
+class Score:
+    """A network's score where it is no share of right answers: a perplexity, a rank correlation.
+
+    Attributes:
+        metric: its name; ``lower_is_better`` says which way is good.
+        measured: of the emulated chip; ``float32`` of the float network on the same inputs, None when not run.
+        n: inputs tried.
+    """
+
+    metric: str
+    measured: float
+    n: int
+    float32: float | None = None
+    lower_is_better: bool = False
+
+
 def wilson(correct: int, n: int, z: float = Z_95) -> tuple[float, float]:
     """Wilson score interval of a proportion (Wilson 1927, JASA 22:209): it stays inside 0..1 and holds near the ends.
 
@@ -227,7 +244,8 @@ class HealthRow:
 class TargetResult:
     """One target's answers, speed and energy.
 
-    ``accuracy`` is None for an estimate without an emulation; ``trace`` and ``health`` are empty then.
+    ``accuracy`` is None for an estimate without an emulation, and where ``score`` says how well instead; ``trace`` and
+    ``health`` are empty without an emulation.
     """
 
     target: TargetSummary
@@ -235,6 +253,7 @@ class TargetResult:
     accuracy: Accuracy | None = None
     trace: tuple[TileRow, ...] = ()
     health: tuple[HealthRow, ...] = ()
+    score: Score | None = None
 
     @property
     def energy_j(self) -> float:

@@ -43,6 +43,7 @@ def print_comparison(comparison: Comparison, console: Console | None = None) -> 
     columns = [_Column("target", tuple(Text(label) for label in labels_of(results)), left=True)]
     if any(result.accuracy for result in results):
         columns += _accuracy_columns(results)
+    columns += _score_columns(results)
     for head, unit, subject in (("latency", "s", "timing"), ("throughput", "/s", "timing"), ("energy", "J", "energy")):
         columns.append(_Column(head, tuple(_proved(si(r.measure(head), unit), r, subject) for r in results)))
     _print_table(comparison.title, columns, console)
@@ -138,6 +139,23 @@ def _print_table(title: str, columns: list[_Column], console: Console) -> None:
     for cells in zip(*(column.cells for column in kept), strict=True):
         table.add_row(*cells)
     console.print(table)
+
+
+def _score_columns(results: Sequence[TargetResult]) -> list[_Column]:
+    from rich.text import Text
+
+    names = {result.score.metric: None for result in results if result.score}
+    columns = []
+    for name in names:
+        found = [result.score if result.score and result.score.metric == name else None for result in results]
+        cells = [
+            _proved(significant(score.measured, 4), result, "arithmetic") if score else Text("–")
+            for score, result in zip(found, results, strict=True)
+        ]
+        base = [score.float32 if score else None for score in found]
+        plain = [Text(_plain("–" if value is None else significant(value, 4))) for value in base]
+        columns += [_Column(name, tuple(cells)), _Column("fp32", tuple(plain), spare=1)]
+    return columns
 
 
 def _accuracy_columns(results: Sequence[TargetResult]) -> list[_Column]:

@@ -139,9 +139,7 @@ def test_damaged_files_are_one_clear_error_or_load(tmp_path: Path, form: str) ->
 def test_absurd_counts_take_no_memory(tmp_path: Path) -> None:
     path = tmp_path / "m.gguf"
     for tensors, pairs in ((1 << 60, 0), (0, 1 << 60)):
-        path.write_bytes(
-            b"GGUF" + (3).to_bytes(4, "little") + tensors.to_bytes(8, "little") + pairs.to_bytes(8, "little")
-        )
+        path.write_bytes(b"GGUF" + struct.pack("<IQQ", 3, tensors, pairs))
         with pytest.raises(ModelError, match="more than the file can hold"):
             gguf.read(path)
     (tmp_path / "config.json").write_text(json.dumps(decoders.CONFIG))
