@@ -31,7 +31,8 @@ def main() -> None:
         target = load_target(chip)
         for name, sizes in WORKLOADS:
             before = time.perf_counter()
-            estimate(name, target, **sizes)
+            new_tokens, context = sizes.get("new_tokens", 1), sizes.get("context", 512)
+            estimate(name, target, batch=sizes.get("batch", 1), new_tokens=new_tokens, context=context)
             took = time.perf_counter() - before
             slowest = max(slowest, (took, f"{name} {sizes} on {chip}"))
             if name == "llama2-7b" and not sizes:

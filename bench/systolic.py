@@ -1,8 +1,8 @@
 """Time and memory of one ResNet-50 estimate, stalls and energy included: ``python bench/systolic.py [TARGET...]``.
 
-A 128 x 128 weight-stationary array at 8 bits stands in the same run beside the targets: the layers for which SCALE-Sim
-3.0.0 takes 240 CPU seconds and 7.9 GB, and for which its stall-free total (876,832 cycles) is printed from our
-compatible mode. Time is the best of five, in CPU seconds; memory is the process's peak, imports included.
+SCALE-Sim 3.0.0 takes 240 CPU seconds and 7.9 GB for ResNet-50 on a 128 x 128 weight-stationary array. Its stall-free
+total is printed from our compatible mode, over our layers, which are padded (its own topology file says 876,832).
+Time is the best of five, in CPU seconds; memory is the process's peak, imports included.
 """
 
 from __future__ import annotations

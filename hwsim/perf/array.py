@@ -58,6 +58,7 @@ class ArrayMachine:
     def __init__(self, target: Target, spec: SystolicMachine, precision: Precision) -> None:
         self.spec = spec
         self.flow = _dataflow(target, spec, precision)
+        self.plans: dict[tuple[MatrixWork, Placement], Plan] = {}
         self.cores = spec.cores.value
         self.vector_rate = target.vector.operations_per_cycle.value * self.cores
         memory = spec.memory
@@ -95,8 +96,7 @@ class ArrayMachine:
     def matrix(self, work: MatrixWork, place: Placement, table: EnergyTable) -> LayerEstimate:
         """Time and count one product; see the module for what is and is not in it."""
         place, host = self._host(work, place)
-        plans = (self._plan(work, split, place) for split in dict.fromkeys(self._splits(work)))
-        plan = min(plans, key=lambda plan: (plan.timing.cycles, plan.into_cores))
+        plan = self._best_plan(work, place)
         timing = plan.timing
         late = host + (self._tail(plan.split, work.k) if self.spec.barrier else 0)
         timing = Timing(timing.cycles + late, timing.compute_cycles, timing.bound)
@@ -153,6 +153,14 @@ class ArrayMachine:
         height, width = self.flow.result_tile(split.m, split.n, k, self.accumulators)
         rows = split.m % height or height
         return ceil_div(rows * width * self.cores, self.vector_rate)
+
+    def _best_plan(self, work: MatrixWork, place: Placement) -> Plan:
+        """The fastest split; layers of the same sizes share it."""
+        key = (replace(work, name=""), place)
+        if key not in self.plans:
+            plans = (self._plan(work, split, place) for split in dict.fromkeys(self._splits(work)))
+            self.plans[key] = min(plans, key=lambda plan: (plan.timing.cycles, plan.into_cores))
+        return self.plans[key]
 
     def _splits(self, work: MatrixWork) -> Iterator[Split]:
         """Ways to use all cores; a product is cut in m and n only where there are fewer groups than cores."""
