@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from hwsim.errors import DataError, ModelError, RecipeError, unknown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -64,6 +64,56 @@ def quantize(
     if data is None:
         data = calibration_data(model)
     return rewrite(as_graph(model), recipe, inputs_of(data))
+
+
+def mixed_precision(
+    model: Graph | Source,
+    target: Target | Source,
+    budget: float,
+    data: Dataset | NDArray[Any] | Source | None = None,
+    *,
+    metric: str = "bytes",
+    formats: Sequence[str] = ("int8", "int4"),
+    precision: str | None = None,
+) -> Recipe:
+    """A recipe with a weight format for each layer: the least loss that a budget buys on a target.
+
+    Args:
+        model: a float graph, a model file, or a zoo name.
+        target: name, file or loaded target; its precision says how all else is stored.
+        budget: what the layers' weights may take in bytes, or the network's matrix products in seconds or joules.
+        data: calibration inputs; None is the zoo model's own.
+        metric: ``bytes``, ``seconds`` or ``joules``.
+        formats: weight formats to choose from; the target's unit must take them.
+        precision: of the target; None is its default.
+
+    Raises:
+        RecipeError: an unknown metric, a format that the unit does not take, or a budget that is too small.
+        ModelError, TargetError, DataError, ToolError: something cannot be read, or is missing.
+    """
+    from dataclasses import replace
+
+    from hwsim.emulate import bind
+    from hwsim.perf import estimate as walk
+    from hwsim.quant import quantize as rewrite
+    from hwsim.quant import recipe_for
+    from hwsim.quant.mixed import mixed, weight_bytes
+
+    if metric not in ("bytes", "seconds", "joules"):
+        raise unknown(RecipeError, "metric", metric, ("bytes", "seconds", "joules"))
+    graph, chip = as_graph(model), as_target(target)
+    inputs = inputs_of(calibration_data(model) if data is None else data)
+    recipe = recipe_for(chip, precision)
+    schemes = [replace(recipe.weights, format=fmt) for fmt in formats]
+    costs: dict[tuple[str, str], float] = {}
+    for scheme in schemes:
+        alike = replace(recipe.with_calibrator("minmax"), weights=replace(scheme, calibrator="minmax"))
+        program = bind(rewrite(graph, alike, inputs[:1]), chip, precision)
+        for row in walk(program.workload, chip, precision).rows:
+            costs[row.name, scheme.format] = row.seconds if metric == "seconds" else sum(row.energy_pj.values()) * 1e-12
+    size = weight_bytes(graph)
+    cost = size if metric == "bytes" else lambda name, scheme: costs[name, scheme.format]
+    return mixed(graph, recipe, schemes, inputs, cost, budget)
 
 
 def emulate(

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hwsim.api import mixed_precision
 from hwsim.errors import RecipeError
 from hwsim.ir import reference
 from hwsim.ir.passes import fold_batchnorm
@@ -80,3 +81,13 @@ def test_too_small_a_budget_says_what_is_needed() -> None:
         assign([Sensitivity("a", W4, 1.0), Sensitivity("b", W4, 1.0)], lambda n, s: 15.0, 29.0)
     with pytest.raises(RecipeError, match="did you mean 'conv1'"):
         quantize(G, Recipe(W4, Scheme("int8"), layers=(("conv11", W4),)), X)
+
+
+@pytest.mark.parametrize("metric", ["bytes", "seconds", "joules"])
+def test_a_targets_budget(metric: str) -> None:
+    """With a budget of everything, the widest format; the cheapest costs what the error says."""
+    need_module("scipy.optimize")
+    recipe = mixed_precision(G, "nvidia-h100", 1e12, X, metric=metric, formats=("fp8_e4m3fn", "fp4_e2m1"))
+    assert [scheme.format for _, scheme in recipe.layers] == ["fp8_e4m3fn"] * 3
+    with pytest.raises(RecipeError, match="cheapest assignment costs"):
+        mixed_precision(G, "nvidia-h100", 0.0, X, metric=metric, formats=("fp8_e4m3fn", "fp4_e2m1"))
