@@ -8,7 +8,8 @@ kernels are 16 bits wide, so products of narrower formats are preceded by a cast
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from hwsim.ir.workload import MatrixWork, VectorWork, Workload
@@ -44,7 +45,7 @@ class Lowering:
     wide_table: EnergyTable
     wide_format: str
     lanes: int
-    known: dict[tuple[MatrixWork | VectorWork, Placement], Kernel] = field(default_factory=dict)
+    known: dict[tuple[object, ...], list[Kernel]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, target: Target, spec: GpuMachine, precision: Precision) -> Lowering:
@@ -69,39 +70,46 @@ class Lowering:
         )
 
     def kernels(self, workload: Workload) -> list[list[Kernel]]:
-        """For each operation its kernels, in order; none where it rides on another's."""
-        out: list[list[Kernel]] = [[] for _ in workload.ops]
+        """For each operation its kernels, in order; none where it is part of another's. Networks repeat their layers,
+        and repeated layers share their kernels."""
         ops = workload.ops
         last = max(index for index, op in enumerate(ops) if not getattr(op, "fused", False) or index == 0)
-        index = 0
-        while index < len(ops):
-            op = self._widened(ops[index]) if workload.eager else ops[index]
-            place = self._place(op, index, last)
-            if workload.eager and _attends(ops, index):
-                scores, values = self._widened(op), self._widened(ops[index + 2])
-                assert isinstance(scores, MatrixWork)
-                assert isinstance(values, MatrixWork)
-                out[index] = list(self._attention(scores, values, ops[index + 1].op == "CausalSoftmax"))
-                index += 3
-                continue
-            if isinstance(op, MatrixWork):
-                if workload.eager:
-                    out[index] += self._eager(ops[index], op, place)
-                else:
-                    out[index].append(self._product(op, place))
-            elif op.fused and (not workload.eager or op.op in RIDING):
-                out[index].append(self._riding(op))
-            else:
-                out[index].append(self._vector(op, place))
-            index += 1
+        out: list[list[Kernel]] = []
+        while (index := len(out)) < len(ops):
+            group = ops[index : index + 3] if workload.eager and _attends(ops, index) else ops[index : index + 1]
+            edge = index == 0, index >= last
+            key = (workload.eager, edge, *map(_signature, group))
+            if key not in self.known:
+                self.known[key] = list(self._lower(group, workload.eager, *edge))
+            out += [self.known[key], *([] for _ in group[1:])]
         return out
 
-    def _place(self, op: MatrixWork | VectorWork, index: int, last: int) -> Placement:
+    def _lower(
+        self, group: tuple[MatrixWork | VectorWork, ...], eager: bool, first: bool, last: bool
+    ) -> Iterator[Kernel]:
+        """One operation, or the three of attention."""
+        asked = group[0]
+        op = self._widened(asked) if eager else asked
+        place = self._place(op, first, last)
+        if len(group) == 3:
+            values = self._widened(group[2])
+            assert isinstance(op, MatrixWork)
+            assert isinstance(values, MatrixWork)
+            yield self._attention(op, values, group[1].op == "CausalSoftmax")
+        elif isinstance(op, VectorWork):
+            rides = op.fused and (not eager or op.op in RIDING)
+            yield self._riding(op) if rides else self._vector(op, place)
+        elif not eager:
+            yield product(op, place, self.rates, self.table)
+        else:
+            yield from self._eager(asked, op, place)
+
+    def _place(self, op: MatrixWork | VectorWork, first: bool, last: bool) -> Placement:
         """A tensor of at most half of the L2 is still there when the next kernel reads it."""
         room = self.spec.shared.capacity_bytes.value // 2
         return Placement(
-            input_resident=index > 0 and input_bytes(op) <= room,
-            output_resident=index < last and output_bytes(op) <= room,
+            input_resident=not first and input_bytes(op) <= room,
+            output_resident=not last and output_bytes(op) <= room,
         )
 
     def _widened(self, op: MatrixWork | VectorWork) -> MatrixWork | VectorWork:
@@ -119,36 +127,23 @@ class Lowering:
         if bits_per_element(asked.input_format) < bits_per_element(self.wide_format):
             yield self._moved("Cast", op.input_elements, self.wide_format, op.input_format)
         if op.op != "Conv" or op.groups > 1:
-            yield self._product(op, place)
+            yield product(op, place, self.rates, self.table)
         else:
             yield self._moved("Transpose", op.input_elements, op.input_format, op.input_format)
             launch_s = (self.spec.convolution_launch_s or self.spec.launch_s).value
-            yield replace(self._product(op, place), launch_s=launch_s)
+            yield replace(product(op, place, self.rates, self.table), launch_s=launch_s)
             yield self._moved("Transpose", op.output_elements, op.output_format, op.output_format)
 
     def _moved(self, op: str, elements: int, before: str, after: str) -> Kernel:
         """A kernel that only rewrites a tensor."""
         work = VectorWork("", op, elements, elements, elements, before, after)
-        return self._vector(work, self._place(work, 1, 2))
-
-    def _product(self, op: MatrixWork, place: Placement) -> Kernel:
-        """The kernel of a product; networks repeat theirs, so each size is worked out once."""
-        key = (replace(op, name=""), place)
-        if key not in self.known:
-            self.known[key] = product(op, place, self.rates, self.table)
-        return self.known[key]
+        return self._vector(work, self._place(work, False, False))
 
     def _riding(self, op: VectorWork) -> Kernel:
         return Kernel(0.0, table=self.table, counts=ActionCounts(vector_op=op.operations))
 
     def _vector(self, op: VectorWork, place: Placement) -> Kernel:
         """Elementwise, norm, softmax, pooling: bytes through memory or the L2 against lanes."""
-        key = (replace(op, name=""), place)
-        if key not in self.known:
-            self.known[key] = self._lanes(op, place)
-        return self.known[key]
-
-    def _lanes(self, op: VectorWork, place: Placement) -> Kernel:
         read, written = input_bytes(op), output_bytes(op)
         dram = (0 if place.input_resident else read) + (0 if place.output_resident else written)
         operations = max(op.operations, LANE_OPERATIONS.get(op.op, 0) * op.output_elements)
@@ -161,7 +156,7 @@ class Lowering:
             counts=ActionCounts(vector_op=operations, shared_bytes=read + written - dram, dram_bytes=dram),
         )
 
-    def _attention(self, scores: MatrixWork, values: MatrixWork, causal: bool) -> Iterator[Kernel]:
+    def _attention(self, scores: MatrixWork, values: MatrixWork, causal: bool) -> Kernel:
         """Scores, softmax and values in one kernel that keeps the scores on the chip. With one query a head, blocks
         split the keys, so that all SMs work."""
         cached = sum(work.weight_elements for work in (scores, values)) * bits_per_element(self.wide_format) / 8
@@ -178,7 +173,7 @@ class Lowering:
         # A tile of keys is written to shared memory once a block and read once for every 16 rows of queries.
         padded = ceil_div(scores.m, FRAGMENT_ROWS) / scores.m
         fetched = panels * cached + input_bytes(scores) + output_bytes(values)
-        yield Kernel(
+        return Kernel(
             launch_s=launch_s,
             cycles=cycles,
             shared_s=fetched / self.spec.shared.bytes_per_s.value,
@@ -192,6 +187,15 @@ class Lowering:
                 dram_bytes=dram,
             ),
         )
+
+
+_MATRIX = attrgetter(*(field.name for field in fields(MatrixWork) if field.name != "name"))
+_VECTOR = attrgetter(*(field.name for field in fields(VectorWork) if field.name != "name"))
+
+
+def _signature(op: MatrixWork | VectorWork) -> object:
+    """All of an operation but its name."""
+    return _MATRIX(op) if isinstance(op, MatrixWork) else _VECTOR(op)
 
 
 def _attends(ops: tuple[MatrixWork | VectorWork, ...], index: int) -> bool:

@@ -59,7 +59,8 @@ class Rates:
     largest_tile: int
     shared_bytes_per_s: float
     port_bytes_per_cycle: float
-    dram_bytes_per_s: float
+    load_bytes_per_s: float
+    store_bytes_per_s: float
     dequantized_per_cycle: float | None
     fragment_bytes_per_cycle: float
     fragment_cache_bytes: int
@@ -86,7 +87,8 @@ class Rates:
             largest_tile=spec.tile_m.value * spec.tile_n.value,
             shared_bytes_per_s=spec.shared.bytes_per_s.value,
             port_bytes_per_cycle=spec.port_bytes_per_cycle.value if spec.port_bytes_per_cycle else inf,
-            dram_bytes_per_s=spec.dram.bytes_per_s.value * share(spec.dram_matrix_share),
+            load_bytes_per_s=spec.dram.bytes_per_s.value * share(precision.dram_load_share or spec.dram_matrix_share),
+            store_bytes_per_s=spec.dram.bytes_per_s.value * share(spec.dram_matrix_share),
             dequantized_per_cycle=widen.weights_per_cycle.value if widen else None,
             fragment_bytes_per_cycle=widen.fragment_bytes_per_cycle.value if widen else 1.0,
             fragment_cache_bytes=widen.cache_bytes.value if widen else 0,
@@ -134,8 +136,8 @@ def tiles(largest: int, warp: bool) -> tuple[tuple[int, int], ...]:
 def _tiled(work: MatrixWork, place: Placement, rates: Rates, table: EnergyTable) -> Kernel:
     """Warp-group or warp kernel with the tile that is fastest at the highest clock."""
     read, written = dram_bytes(work, place)
-    memory_s = read / rates.dram_bytes_per_s
-    store_s = written / rates.dram_bytes_per_s
+    memory_s = read / rates.load_bytes_per_s
+    store_s = written / rates.store_bytes_per_s
     in_bytes = bits_per_element(work.input_format) / 8
     second_bytes = bits_per_element(work.weight_format) / 8
     stored = output_bytes(work)
@@ -187,7 +189,7 @@ def _depthwise(work: MatrixWork, place: Placement, rates: Rates, table: EnergyTa
         table=table,
         cycles=operations / (rates.lanes * rates.sms),
         shared_s=shared / rates.shared_bytes_per_s,
-        memory_s=(read + written) / rates.dram_bytes_per_s,
+        memory_s=(read + written) / rates.store_bytes_per_s,
         counts=ActionCounts(vector_op=operations, shared_bytes=shared, dram_bytes=read + written),
     )
 
@@ -208,8 +210,8 @@ def _dequantizing(work: MatrixWork, place: Placement, rates: Rates, table: Energ
         table=table,
         cycles=cycles,
         shared_s=shared / rates.shared_bytes_per_s,
-        memory_s=read / rates.dram_bytes_per_s,
-        tail_s=written / rates.dram_bytes_per_s,
+        memory_s=read / rates.load_bytes_per_s,
+        tail_s=written / rates.store_bytes_per_s,
         counts=ActionCounts(
             mac=weights * FRAGMENT_ROWS,
             vector_op=rates.operations_per_weight * weights,

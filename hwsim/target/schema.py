@@ -92,8 +92,8 @@ class Precision(_Sourced):
         macs_per_cycle: multiply-accumulates a core (an SM) does in a cycle; needed by ``gpu`` machines.
         multicast: neighbouring thread blocks that fetch a common operand once (Hopper's clusters); ``gpu`` only.
         store_share: part of the time to write results that no arithmetic hides; all of it where absent; ``gpu`` only.
-        dram_share: of the memory rate, in this precision's products; the machine's ``dram_matrix_share`` where absent;
-            ``gpu`` only.
+        dram_load_share: of the memory rate, that operands of products come at; the machine's ``dram_matrix_share``
+            where absent; ``gpu`` only.
         operand_bytes_per_cycle: where a core's tensor unit takes operands from registers, the rate at which they reach
             those, in series with the arithmetic; absent where it reads shared memory itself; ``gpu`` only.
         block: what a ``cube`` does in a cycle; needed by ``systolic`` machines of dataflow ``cube``.
@@ -110,7 +110,7 @@ class Precision(_Sourced):
     macs_per_cycle: Count | None = None
     multicast: Count | None = None
     store_share: Quantity | None = None
-    dram_share: Quantity | None = None
+    dram_load_share: Quantity | None = None
     operand_bytes_per_cycle: Quantity | None = None
     block: CubeBlock | None = None
     macs_per_element: Count | None = None

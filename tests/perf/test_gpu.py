@@ -1,0 +1,210 @@
+"""The GPU model: against one H100, and what must hold whatever the numbers are."""
+
+from __future__ import annotations
+
+import csv
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hwsim.errors import DataError, TargetError
+from hwsim.ir.workload import Workload, gemm
+from hwsim.perf import Estimate, estimate, workload
+from hwsim.perf.gpu_links import collective_s
+from hwsim.perf.gpu_matrix import tiles
+from hwsim.perf.workloads import NAMES
+from hwsim.target import Target, load_target
+
+DATA = Path(__file__).resolve().parents[1] / "data" / "h100"
+TYPES = {
+    "f16": ("fp16", "fp16"),
+    "bf16": ("bf16", "bf16"),
+    "tf32": ("tf32", "tf32"),
+    "e4m3": ("fp8_e4m3fn", "fp8_e4m3fn"),
+    "s8": ("int8", "int8"),
+    "w4a16": ("int4_g128", "bf16"),
+}
+
+
+def read(name: str) -> list[dict[str, str]]:
+    with (DATA / name).open() as stream:
+        return list(csv.DictReader(line for line in stream if not line.startswith("#")))
+
+
+def changed(target: Target, path: str, factor: float) -> Target:
+    """The target with one number multiplied."""
+    data: dict[str, Any] = target.model_dump()
+    node: Any = data
+    for key in path.split("."):
+        node = node[key]
+    value = node["value"] * factor
+    node.update({"value": round(value) if isinstance(node["value"], int) else value, "low": None, "high": None})
+    if isinstance(node["value"], int):
+        node.pop("low"), node.pop("high")
+    return Target.model_validate(data)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "latency", "energy"),
+    [
+        ("f16", 0.04, 0.06),
+        ("bf16", 0.045, 0.06),
+        ("tf32", 0.04, 0.06),
+        ("e4m3", 0.04, 0.06),
+        ("s8", 0.08, 0.075),
+        ("w4a16", 0.05, 0.04),
+    ],
+)
+def test_products_against_silicon(dtype: str, latency: float, energy: float) -> None:
+    """Mean absolute errors, in sample; reports/validation-h100.md has them by cross-validation."""
+    late, off = [], []
+    for row in read("gemm.csv"):
+        if row["dtype"] == dtype and int(row["M"]):
+            m, n, k = (int(row[key]) for key in "MNK")
+            weights, activations = TYPES[dtype]
+            found = estimate(gemm(m, n, k, weights=weights, activations=activations), load_target("nvidia-h100"))
+            late.append(abs(found.seconds * 1e6 / float(row["us"]) - 1))
+            off.append(abs(found.joules * 1e3 / float(row["mJ"]) - 1))
+    assert len(late) >= 8
+    assert sum(late) / len(late) < latency
+    assert sum(off) / len(off) < energy
+    assert max(late) < 0.3
+
+
+def network(row: dict[str, str]) -> Estimate:
+    detail = dict(item.split("=") for item in row["detail"].split(";"))
+    weights, activations = TYPES[detail.get("weights") or detail["dtype"]]
+    sizes = {key: int(detail[key]) for key in ("batch", "new_tokens", "context") if key in detail}
+    name = row["network"].replace("_7b", "-7b")
+    return estimate(workload(name, weights=weights, activations=activations, **sizes), load_target("nvidia-h100"))
+
+
+def test_networks_against_silicon() -> None:
+    rows = read("nets.csv")
+    found = [network(row) for row in rows]
+    late = [abs(each.seconds * 1e6 / float(row["us"]) - 1) for each, row in zip(found, rows, strict=True)]
+    off = [abs(each.joules * 1e3 / float(row["mJ"]) - 1) for each, row in zip(found, rows, strict=True)]
+    assert len(rows) == 23
+    assert sum(late) / len(late) < 0.03
+    assert max(late) < 0.1
+    assert sum(off) / len(off) < 0.05
+
+
+def test_collectives_against_silicon() -> None:
+    """Above 1 MB. Two of the sixteen rows take longer than others that move four times their bytes would say."""
+    target = load_target("nvidia-h100")
+    errors = sorted(
+        abs(collective_s(row["op"], int(row["bytes"]), int(row["ranks"]), target) * 1e6 / float(row["us"]) - 1)  # type: ignore[arg-type]
+        for row in read("collectives.csv")
+        if int(row["bytes"]) > 1 << 20
+    )
+    assert len(errors) == 16
+    assert sum(errors) / len(errors) < 0.15
+    assert errors[12] < 0.16
+
+
+def test_collectives_refuse() -> None:
+    assert collective_s("all_reduce", 1 << 20, 1, load_target("nvidia-h100")) == 0
+    with pytest.raises(DataError, match="at least 1 rank, found 4 and 0"):
+        collective_s("all_reduce", 4, 0, load_target("nvidia-h100"))
+    with pytest.raises(TargetError, match=r"ascend-910b4: expected machine\.link"):
+        collective_s("all_gather", 4, 2, load_target("ascend-910b4"))
+
+
+def test_the_h200_is_the_h100_with_other_memory() -> None:
+    mine, other = load_target("nvidia-h100").model_dump(), load_target("nvidia-h200").model_dump()
+    assert other["machine"]["dram"]["bytes_per_s"]["value"] == 4.8e12
+    assert other["machine"]["dram"]["capacity_bytes"]["value"] == 141_000_000_000
+    for data in (mine, other):
+        for key in ("name", "title", "description", "sources"):
+            del data[key]
+        for key in ("bytes_per_s", "capacity_bytes"):
+            del data["machine"]["dram"][key]
+    assert mine == other
+
+
+def test_power_holds_the_clock_down_and_only_then() -> None:
+    target = load_target("nvidia-h100")
+    large = estimate(gemm(4096, 4096, 4096, weights="fp16", activations="fp16"), target)
+    small = estimate(gemm(64, 4096, 4096, weights="fp16", activations="fp16"), target)
+    assert 1.2e9 < large.held_clock_hz < 1.5e9
+    assert large.rows[0].bound == "power"
+    assert large.watts == pytest.approx(695, rel=1e-3)
+    assert small.held_clock_hz == 1.98e9
+    assert small.watts < 695
+
+
+@given(st.integers(1, 3000), st.integers(1, 3000), st.integers(1, 3000), st.sampled_from(list(TYPES.values())))
+@settings(max_examples=60, deadline=None)
+def test_products_add_up(m: int, n: int, k: int, formats: tuple[str, str]) -> None:
+    found = estimate(gemm(m, n, k, weights=formats[0], activations=formats[1]), load_target("nvidia-h100"))
+    row = found.rows[0]
+    assert row.macs == m * n * k
+    assert 0 < row.utilisation <= 1
+    assert 0 <= row.stall_cycles <= row.cycles
+    assert row.cycles == row.compute_cycles + row.stall_cycles
+    assert min(row.energy_pj.values()) >= 0
+    assert found.joules * 1e12 == pytest.approx(row.total_pj)
+    assert found.watts <= 695 * 1.001
+
+
+@given(
+    st.sampled_from(["machine.dram.bytes_per_s", "machine.shared.bytes_per_s", "machine.power_limit_w"]),
+    st.tuples(st.integers(1, 4096), st.integers(1, 4096), st.integers(1, 4096)),
+)
+@settings(max_examples=60, deadline=None)
+def test_more_bandwidth_or_power_never_slows_a_product(path: str, shape: tuple[int, int, int]) -> None:
+    """Beyond what a change of tile brings: tiles are chosen by time at the highest clock, not by energy."""
+    target = load_target("nvidia-h100")
+    work = gemm(*shape, weights="fp16", activations="fp16")
+    assert estimate(work, changed(target, path, 1.5)).seconds <= estimate(work, target).seconds * 1.03
+
+
+def test_tiles() -> None:
+    groups = tiles(128 * 256, warp=False)
+    assert groups[0][0] * groups[0][1] == 128 * 256
+    assert {(64, 16), (16, 64), (128, 256), (256, 128), (192, 160)} <= set(groups)
+    assert all(m * n <= 128 * 256 and (m % 64 == 0 or n % 64 == 0) for m, n in groups)
+    assert (64, 64) in tiles(128 * 256, warp=True)
+    assert (256, 128) not in tiles(128 * 128, warp=True)
+
+
+def test_attention_is_one_kernel_and_causal_in_decoders() -> None:
+    target = load_target("nvidia-h100")
+    rows = estimate(workload("gpt2", new_tokens=1024, context=1024), target).rows
+    scores = next(row for row in rows if row.name == "layer0.scores")
+    softmax = next(row for row in rows if row.name == "layer0.softmax")
+    values = next(row for row in rows if row.name == "layer0.values")
+    assert softmax.seconds == values.seconds == 0
+    assert scores.actions["mac"] == pytest.approx((scores.macs + values.macs) * 9 / 16)
+    encoder = estimate(workload("bert_base", context=1024), target).rows
+    whole = next(row for row in encoder if row.name == "layer0.scores")
+    assert whole.actions["mac"] == 2 * whole.macs
+
+
+def test_a_compiled_workload_has_no_kernels_for_what_rides() -> None:
+    eager = workload("resnet50", batch=4)
+    compiled = Workload(eager.name, eager.batch, eager.ops)
+    target = load_target("nvidia-h100")
+    slow, fast = estimate(eager, target), estimate(compiled, target)
+    assert fast.seconds < 0.5 * slow.seconds
+    assert fast.macs == slow.macs
+    assert all(row.seconds == 0 for row in fast.rows if row.op in ("Relu", "BatchNormalization", "Requantize"))
+
+
+def test_quantized_checkpoints_keep_their_head_wide() -> None:
+    found = estimate(workload("llama2-7b", weights="int4_g128", activations="bf16"), load_target("nvidia-h100"))
+    head = next(row for row in found.rows if row.name == "head")
+    assert head.dram_bytes > 2 * 32000 * 4096
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_network_takes_well_under_a_second(name: str) -> None:
+    work, target = workload(name, weights="fp16"), load_target("nvidia-h100")
+    start = time.process_time()
+    estimate(work, target)
+    assert time.process_time() - start < 0.5
