@@ -19,8 +19,9 @@ from hwsim.emulate.run import chunk_of
 from hwsim.errors import DataError, RecipeError, unknown
 from hwsim.io import Dataset, load_data
 from hwsim.io.metric import METRICS, Metric
-from hwsim.ir import Graph, dumps
+from hwsim.ir import Graph
 from hwsim.ir import reference as float_reference
+from hwsim.numerics import QTensor
 from hwsim.perf import Estimate, estimate
 from hwsim.quant import CALIBRATORS, quantize, recipe_for
 from hwsim.report import Accuracy, Comparison, HealthRow, Score, TargetResult, target_result
@@ -282,11 +283,23 @@ def _versions() -> dict[str, str]:
 def _hashes(model: Graph | Source, graph: Graph, test: Dataset, chips: list[Target]) -> Iterator[tuple[str, str]]:
     """Of files where there are files, else of contents."""
     path = None if isinstance(model, Graph) else Path(model)
-    held = path.read_bytes() if path is not None and path.is_file() else dumps(graph).encode()
-    yield f"model {graph.name}", _sha256(held)
+    known = path is not None and path.is_file()
+    yield f"model {graph.name}", _sha256(path.read_bytes()) if path is not None and known else _fingerprint(graph)
     yield f"data {test.name}, {len(test)} inputs", _sha256(np.ascontiguousarray(test.inputs).tobytes())
     for chip in chips:
         yield f"target {chip.name}", _sha256(chip.model_dump_json().encode())
+
+
+def _fingerprint(graph: Graph) -> str:
+    """Hash of a graph's nodes, and of its numbers as they lie in memory: its text would be packed for minutes."""
+    found = hashlib.sha256(repr((graph.inputs, graph.outputs, graph.nodes)).encode())
+    for name, constant in sorted(graph.constants.items()):
+        parts = (constant.codes, constant.scale, constant.zero_point) if isinstance(constant, QTensor) else (constant,)
+        found.update(name.encode())
+        for part in parts:
+            if part is not None:
+                found.update(np.ascontiguousarray(part))
+    return f"sha256:{found.hexdigest()}"
 
 
 def _sha256(held: bytes) -> str:
