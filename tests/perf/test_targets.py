@@ -66,6 +66,13 @@ def test_networks_run_and_memory_is_checked(chip: str) -> None:
     assert image.macs == pytest.approx(4.09e9, rel=0.01)
     assert image.macs <= image.peak_macs_per_s * image.seconds
     assert image.watts > target.energy.static_w.value
+    for found in (image, estimate("mobilenet_v2", target, batch=3)):
+        assert found.cycles == sum(row.cycles for row in found.rows)
+        assert found.joules == pytest.approx(sum(row.total_pj for row in found.rows) / 1e12)
+        for row in found.rows:
+            assert row.cycles == row.compute_cycles + row.stall_cycles
+            assert min(row.compute_cycles, row.stall_cycles, row.dram_bytes, row.sram_bytes) >= 0
+            assert min(*row.actions.values(), *row.energy_pj.values()) >= 0
     start = time.perf_counter()
     token = estimate("llama2-7b", target)
     assert time.perf_counter() - start < 1
