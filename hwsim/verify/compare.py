@@ -122,7 +122,7 @@ def compare_rows(
             int(expected.sums[row, lane]),
             got,
         )
-    if early_or_late.size and int(early_or_late[0]) < when:
+    if early_or_late.size and int(early_or_late[0]) <= when:
         when = int(early_or_late[0])
         due = when in expected.cycles
         told = f"cycle {when}: expected {'a result row' if due else 'no result row'}, got {'none' if due else 'one'}"

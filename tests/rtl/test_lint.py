@@ -42,7 +42,7 @@ def verilator() -> tuple[str, dict[str, str]]:
         '-GMUL="e5m2" -GA_W=8 -GW_W=8 -GP_W=65 -GACC_W=72',
     ],
 )
-@pytest.mark.parametrize("top", ["array_ws", "tb_array_ws"])
+@pytest.mark.parametrize("top", ["array_ws", "array_os", "tb_array_ws"])
 def test_lint_is_silent(top: str, parameters: str) -> None:
     lint(top, parameters)
 
@@ -50,6 +50,11 @@ def test_lint_is_silent(top: str, parameters: str) -> None:
 @pytest.mark.parametrize("parameters", ["", "-GL=16 -GF=25 -GEA=5 -GMA=10 -GNAN_A=2 -GEB=5 -GMB=10 -GNAN_B=2 -GDM=23"])
 def test_lint_is_silent_on_the_dot_product(parameters: str) -> None:
     lint("dot_fused", parameters)
+
+
+@pytest.mark.parametrize("parameters", ["", "-GOUT_W=8 -GLEAST=-128 -GMOST=127 -GROUND=1", "-GSIGN_MAGNITUDE=1"])
+def test_lint_is_silent_on_the_requantizer(parameters: str) -> None:
+    lint("requantizer", parameters)
 
 
 def lint(top: str, parameters: str) -> None:
