@@ -50,7 +50,7 @@ def test_saving_is_all_or_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     ("source", "says"),
     [
         ("mnist-cn", "did you mean 'mnist-cnn'"),
-        ("model.pt", "file of type .onnx or .qir"),
+        ("model.pt", "file of type .onnx, .qir"),
         ("some/where", "nothing there"),
         ("gone.qir", "found nothing"),
         ("gone.onnx", "found nothing"),
