@@ -56,7 +56,7 @@ X = np.ones((2, 3), np.float32)
         ({"x": np.ones((0, 3))}, "at least one sample"),
         ({"x": np.ones(3)}, r"x must be \[n, ...\]"),
         ({"x": X.astype(np.uint8)}, "with a 'scale'"),
-        ({"x": X.astype(int) + (1 << 25)}, "beyond 2^24"),
+        ({"x": X.astype(int) + (1 << 25)}, r"beyond 2\^24"),
         ({"x": X.astype(int), "scale": np.float32(1)}, "found int64"),
         ({"x": X > 0}, "expected numbers, found bool"),
         ({"x": X.astype(complex)}, "expected numbers"),
