@@ -134,8 +134,8 @@ def quantize_iq4_nl(x, codes, scale, values, tries, first, last):  # type: ignor
 
 
 @njit(inline="always", error_model="numpy")
-def _group(row, weights):  # type: ignore[no-untyped-def]
-    """Scale and negated minimum of one group of Q4_K: the best of 21 ranges in weighted squared error."""
+def _group(row, weights, found):  # type: ignore[no-untyped-def]
+    """Scale, negated minimum and codes of one group of Q4_K: the best of 21 ranges in weighted squared error."""
     least = greatest = row[0]
     sum_w, sum_x = weights[0], _F(weights[0] * row[0])
     for i in range(1, len(row)):
@@ -145,6 +145,7 @@ def _group(row, weights):  # type: ignore[no-untyped-def]
         sum_x = _F(sum_x + _F(weights[i] * row[i]))
     least = min(least, _ZERO)
     if greatest == least:
+        found[:] = 0
         return _ZERO, _F(-least)
     top = _F(15)
     steps = _F(top / _F(greatest - least))
@@ -152,6 +153,7 @@ def _group(row, weights):  # type: ignore[no-untyped-def]
     best = _ZERO
     for i in range(len(row)):
         q = max(min(np.rint(_F(steps * _F(row[i] - least))), top), _ZERO)
+        found[i] = np.int32(q)
         error = _F(_F(_F(scale * q) + least) - row[i])
         best = _F(best + _F(weights[i] * _F(error * error)))
     for step in range(_STEPS + 1):
@@ -176,13 +178,15 @@ def _group(row, weights):  # type: ignore[no-untyped-def]
                 error = _F(_F(_F(trial * q) + low) - row[i])
                 total = _F(total + _F(weights[i] * _F(error * error)))
             if total < best:
+                for i in range(len(row)):
+                    found[i] = np.int32(max(min(np.rint(_F(steps * _F(row[i] - least))), top), _ZERO))
                 best, scale, least = total, trial, low  # the next range starts from the new minimum, as theirs does
     return scale, _F(-least)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def groups_q4_k(x, scale, minimum, first, last):  # type: ignore[no-untyped-def]
-    """Scale and negated minimum of each group of 32; ``x`` is [groups, 32]."""
+def groups_q4_k(x, codes, scale, minimum, first, last):  # type: ignore[no-untyped-def]
+    """Scale, negated minimum and codes of each group of 32; ``x`` is [groups, 32]."""
     weights = np.empty(x.shape[1], np.float32)
     for b in range(first, last):
         row = x[b]
@@ -192,16 +196,18 @@ def groups_q4_k(x, scale, minimum, first, last):  # type: ignore[no-untyped-def]
         mean = np.sqrt(_F(total / _F(32)))
         for i in range(len(row)):
             weights[i] = _F(mean + abs(row[i]))
-        scale[b], minimum[b] = _group(row, weights)
+        scale[b], minimum[b] = _group(row, weights, codes[b])
     return 0
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def codes_q4_k(x, codes, scale, minimum, first, last):  # type: ignore[no-untyped-def]
-    """Codes under the stored scales and minima; a group whose stored scale is 0 keeps code 0."""
+    """Codes under the stored scales and minima; a group whose stored scale is 0 keeps the codes that it has."""
     for b in range(first, last):
         row, found = x[b], codes[b]
+        if scale[b] == _ZERO:
+            continue
         for i in range(len(row)):
-            q = np.rint(_F(_F(row[i] + minimum[b]) / scale[b])) if scale[b] != _ZERO else _ZERO
+            q = np.rint(_F(_F(row[i] + minimum[b]) / scale[b]))
             found[i] = np.int32(max(min(q, _F(15)), _ZERO))
     return 0

@@ -19,7 +19,12 @@ def _no_nan(positive_max: int, sign: int) -> dict[str, Profile]:
             Profile("ml_dtypes", "NaN becomes a zero of the opposite sign", nan=(sign, 0)),
             Profile("gfloat", "NaN and overflow are refused", overflow="error"),
             Profile("compressed_tensors", "-0 becomes +0, negative underflow -0", negative_zero_input="positive_zero"),
-            Profile("quark", "negative underflow gives +0, -0 stays", negative_underflow="positive_zero"),
+            Profile(
+                "quark",
+                "every zero is +0",
+                negative_zero_input="positive_zero",
+                negative_underflow="positive_zero",
+            ),
         )
     )
 
@@ -129,6 +134,15 @@ FLOATS: Final = (
                     "nvidia",
                     "cuda_fp8.hpp with cudaRoundPosInf and satfinite (cvt.rp): the sign is dropped, 0 is 0x00",
                     "up",
+                    nan=(0xFF, 0xFF),
+                    zero=0,
+                    negative="magnitude",
+                ),
+                Profile(
+                    "torch",
+                    "ties go up; the sign is dropped, 0 is 0x00, overflow becomes NaN",
+                    "nearest_away",
+                    "nan",
                     nan=(0xFF, 0xFF),
                     zero=0,
                     negative="magnitude",

@@ -104,7 +104,8 @@ def _q4_k(x: Blocks) -> Parts:
 
     groups = x.reshape(-1, 32)
     scale, minimum = np.empty(len(groups), np.float32), np.empty(len(groups), np.float32)
-    _run(kernels.groups_q4_k, groups, scale, minimum, blocks=len(groups), elements=x.size * 32)
+    codes = np.empty(groups.shape, np.uint8)
+    _run(kernels.groups_q4_k, groups, codes, scale, minimum, blocks=len(groups), elements=x.size * 32)
     fields: Fields = {}
     top = np.float32(63)
     for whole, part, each in (("d", "scale", scale), ("dmin", "min", minimum)):
@@ -117,7 +118,6 @@ def _q4_k(x: Blocks) -> Parts:
     assert isinstance(block, BlockFormat)
     stored, offset = ggml_scales(block, fields)
     assert offset is not None
-    codes = np.empty(groups.shape, np.uint8)
     _run(
         kernels.codes_q4_k, groups, codes, stored.reshape(-1), -offset.reshape(-1), blocks=len(groups), elements=x.size
     )
