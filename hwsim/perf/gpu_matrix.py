@@ -149,9 +149,9 @@ def _tiled(work: MatrixWork, place: Placement, rates: Rates, table: EnergyTable)
         step = tile_m * tile_n / rates.macs_per_cycle
         if rates.operand_bytes_per_cycle is not None:
             step += sum(sides) / rates.operand_bytes_per_cycle
-        cycles = ceil_div(blocks, rates.sms) * side_by_side(step, sum(sides) / rates.port_bytes_per_cycle) * work.k
-        # Neighbouring blocks share the longer side.
-        shared = blocks * (min(sides) + max(sides) / rates.multicast) * work.k + stored
+        fetched = min(sides) + max(sides) / rates.multicast  # neighbouring blocks share the longer side
+        cycles = ceil_div(blocks, rates.sms) * side_by_side(step, fetched / rates.port_bytes_per_cycle) * work.k
+        shared = blocks * fetched * work.k + stored
         seconds = side_by_side(cycles / rates.clock_hz, shared / rates.shared_bytes_per_s)
         if best is None or seconds < best[0] * (1 - 1e-9):
             best = (seconds, cycles, shared, tile_m, tile_n)
