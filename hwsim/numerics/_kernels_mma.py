@@ -30,7 +30,7 @@ class Rule(NamedTuple):
         fraction_bits: bits kept below the largest exponent.
         floor: the power of two that a zero term counts as.
         mode: RZ_FP32, RZ_E8M13 or RNE_FP16.
-        apart: each instruction starts from zero and is added to c afterwards in FP32, nearest even.
+        apart: each instruction starts from zero and is added to c afterwards in the accumulator's type, nearest even.
     """
 
     order: NDArray[np.int64]
@@ -277,6 +277,22 @@ def _step(
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
+def _add_apart(kept: Any, chain: Any, work: Any, mode: int) -> None:
+    """kept[j] += chain[j] in the accumulator's type, nearest even; chain[j] = 0. Both hold values of that type."""
+    n = kept.shape[0]
+    total = work[0, :n]
+    for j in range(n):
+        # two FP16 numbers add without error in binary64, so that one rounding is left
+        total[j] = kept[j] + chain[j] if mode == RNE_FP16 else np.float32(kept[j]) + np.float32(chain[j])
+        kept[j] = total[j]
+        chain[j] = 0.0
+    if mode == RNE_FP16:
+        _round(total, work[1, :n], mode)
+        for j in range(n):
+            kept[j] = total[j] if kept[j] - kept[j] == 0.0 else kept[j]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def _scale_panel(operand: Any, row0: int, rows: int, k0: int, rule: Any, out: Any) -> None:
     """Block scales of each group from K index k0: out[0] the value (non-finite as zero), out[1] its power of two."""
     _, _, scale, scales = operand
@@ -348,8 +364,6 @@ def fused_matmul(
                 _step(ap, bp, asp, bsp, special, least, rule, chain, work)
             if rule.apart:
                 for m in range(rows):
-                    for j in range(cols):
-                        kept[m, j] = np.float32(kept[m, j]) + np.float32(chain[m, j])
-                        chain[m, j] = 0.0
+                    _add_apart(kept[m], chain[m], work, rule.mode)
         write_tile(acc, reader.size, nan, m0, n0, kept)
     return 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 from typing import Any
 
@@ -302,19 +303,42 @@ def encode(
     """
     entry = element_format(fmt)
     chosen = plan(entry, rounding, overflow, profile, negative_zero)
-    array = real_array(x, f"encode to {entry.name!r}")
-    random = random_array(random_bits, array.shape, chosen.options.rounding, f"encode to {entry.name!r}")
-    flat = np.ascontiguousarray(array).reshape(-1)
-    out = np.empty(flat.shape, entry.code_dtype)
-    if flat.dtype == np.float32 and chosen.options.profile.nan == "payload" and entry.name == "fp32":
-        return flat.view(np.uint32).reshape(array.shape).copy()
+    where = f"encode to {entry.name!r}"
+    array = np.asarray(x)
+    random = random_array(random_bits, array.shape, chosen.options.rounding, where)
+    out = np.empty(array.shape, entry.code_dtype)
+    ready = array.dtype in (np.dtype(np.float32), np.dtype(np.float64)) and array.flags.c_contiguous
+    for part in [slice(None)] if ready else _slabs(array.shape):
+        piece = real_array(array[part] if array.ndim else array, where)
+        target = out[part] if array.ndim else out
+        first = 0 if part.start is None else part.start * (array.size // array.shape[0])
+        chances = random if random.size == 1 else random[first : first + piece.size]
+        _encode(np.ascontiguousarray(piece).reshape(-1), chances, target.reshape(-1), chosen)
+    return out
+
+
+_SLAB = 1 << 20  # elements that are copied at a time, where the input must be converted or made contiguous
+
+
+def _slabs(shape: tuple[int, ...]) -> list[slice]:
+    """Cuts along the first axis into pieces of about ``_SLAB`` elements."""
+    if not shape or 0 in shape:
+        return [slice(None)]
+    rows = max(1, _SLAB // math.prod(shape[1:]))
+    return [slice(start, start + rows) for start in range(0, shape[0], rows)]
+
+
+def _encode(flat: NDArray[Any], random: NDArray[np.uint32], out: Codes, chosen: Plan) -> None:
+    """Fill ``out`` with codes of a flat float32 or float64 array."""
+    layout = chosen.fmt.layout
+    if flat.dtype == np.float32 and chosen.options.profile.nan == "payload" and chosen.fmt.name == "fp32":
+        out[...] = flat.view(np.uint32)
+        return
     if flat.dtype == np.float32 and chosen.fast is not None and _fast_plain(flat, out, chosen) == 0:
-        return out.reshape(array.shape)
-    one = np.ones(1, flat.dtype)
-    general(flat, one, None, random, out, runs(flat.shape, None, None), chosen)
-    if chosen.options.profile.nan == "truncate" and isinstance(entry.layout, FloatLayout):
-        _truncate_nan(flat, out, entry.layout)
-    return out.reshape(array.shape)
+        return
+    general(flat, np.ones(1, flat.dtype), None, random, out, runs(flat.shape, None, None), chosen)
+    if chosen.options.profile.nan == "truncate" and isinstance(layout, FloatLayout):
+        _truncate_nan(flat, out, layout)
 
 
 def _truncate_nan(flat: NDArray[Any], out: Codes, layout: FloatLayout) -> None:

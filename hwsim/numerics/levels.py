@@ -46,7 +46,7 @@ def quantize_levels(array: NDArray[Any], block: BlockFormat, axis: int, mode: st
         raise FormatError("a block's scale exceeds float16", where=where)
 
     def place(values: NDArray[Any], each: int) -> NDArray[Any]:
-        spread = values.reshape(*rows.shape[:-1], -1)[..., : -(-length // each)]
+        spread = values.reshape(*rows.shape[:-1], count * size // each)[..., : -(-length // each)]
         return np.ascontiguousarray(np.moveaxis(spread, -1, axis))
 
     return QTensor(

@@ -106,7 +106,8 @@ class FusedUnit(MatrixUnit):
         operands_become: format that both operands are converted to, exactly, before they are multiplied (a subnormal
             may become normal by it); None: none.
         pairs_first: K indices with k % 4 < 2 of an instruction are summed before the others.
-        addend_apart: an instruction starts from zero, and c is added to its result in FP32, nearest even.
+        addend_apart: an instruction starts from zero, and c is added to its result in the accumulator's type, nearest
+            even.
         addend: type of the first instruction's c where it is not the accumulator's; subnormals stay at its exponent.
     """
 
@@ -134,9 +135,6 @@ class FusedUnit(MatrixUnit):
             "rounding",
             "that of the accumulator",
             self.rounding,
-        )
-        _require(
-            self, not (self.addend_apart and self.accumulator == "fp16"), "addend_apart", "an fp32 accumulator", "fp16"
         )
 
     @property

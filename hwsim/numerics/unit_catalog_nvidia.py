@@ -69,9 +69,9 @@ FUSED: Final = (
     Fused("nvidia.ada.mma", 16, 13, -132, -20, ("e4m3", "e5m2"), mixed=True, half=True, narrow=True),
     Fused("nvidia.hopper.mma", 32, 25, -133, -21, ("f16",), half=True, evidence="silicon"),
     Fused("nvidia.hopper.mma", 32, 25, -133, -21, ("bf16", "tf32"), evidence="silicon"),
-    Fused("nvidia.hopper.mma_k8", 16, 25, -133, -21, ("f16",), half=True, note=SHORT),
-    Fused("nvidia.hopper.mma_k8", 16, 25, -133, -21, ("bf16",), note=SHORT),
-    Fused("nvidia.hopper.mma_k4", 16, 25, -133, -21, ("tf32",), note=SHORT),
+    Fused("nvidia.hopper.mma_k8", 16, 25, -133, -21, ("f16",), half=True, evidence="silicon", note=SHORT),
+    Fused("nvidia.hopper.mma_k8", 16, 25, -133, -21, ("bf16",), evidence="silicon", note=SHORT),
+    Fused("nvidia.hopper.mma_k4", 16, 25, -133, -21, ("tf32",), evidence="silicon", note=SHORT),
     Fused("nvidia.hopper.wgmma", 32, 25, -133, -21, ("f16",), half=True, evidence="silicon"),
     Fused("nvidia.hopper.wgmma", 32, 25, -133, -21, ("bf16", "tf32"), evidence="silicon"),
     Fused("nvidia.hopper.wgmma", 32, 13, -133, -21, ("e4m3", "e5m2"), True, True, True, evidence="silicon"),
@@ -91,11 +91,6 @@ FUSED: Final = (
     Fused("nvidia.rtx_blackwell.mma", 32, 25, -133, -21, ("e4m3", "e5m2", "e3m2", "e2m3", "e2m1"), True, True),
     Fused("nvidia.rtx_blackwell.mma_k16", 16, 25, -133, -21, ("e4m3", "e5m2"), True, True, note=SHORT),
 )
-NOT_RECORDED: Final = {  # of the families labelled silicon, what the recording does not hold
-    "nvidia.hopper.wgmma.f16_f16acc",
-    "nvidia.hopper.wgmma.e5m2_e4m3",
-    *(f"nvidia.hopper.wgmma.{t}_f16acc" for t in ("e4m3", "e5m2", "e4m3_e5m2", "e5m2_e4m3")),
-}
 
 BLOCK_SCALED_PREFIXES: Final = ("nvidia.blackwell.tcgen05", "nvidia.rtx_blackwell.mma")
 BLOCK_SCALED_FP4: Final = {"mxf4": ("e8m0", 32), "mxf4_block16": ("e8m0", 16), "nvf4": ("ue4m3", 16)}
@@ -120,9 +115,13 @@ BITS: Final[dict[str, tuple[Literal["xor", "and"], ...]]] = {
     "nvidia.hopper.wgmma": ("and",),
 }
 RECORDED_INTEGERS: Final = (
-    *(f"nvidia.hopper.mma.{t}" for t in ("s8", "u8", "s4", "u4", "s8_sat", "s4_sat")),
-    *(f"nvidia.hopper.wgmma.{t}" for t in ("s8", "u8", "s8_sat")),
+    *(f"nvidia.hopper.mma.{t}" for t in ("s8", "u8", "s8_u8", "u8_s8", "s8_sat", "u8_sat", "s8_u8_sat")),
+    *(f"nvidia.hopper.mma.{t}" for t in ("s4", "u4", "s4_u4", "u4_s4", "s4_sat", "u4_sat")),
+    *(f"nvidia.hopper.wgmma.{t}" for t in ("s8", "u8", "s8_u8", "u8_s8", "s8_sat")),
 )
+
+
+HALF_NOT_RECORDED: Final = {(32, "e5m2", "e4m3"), (16, "e5m2", "e5m2")}
 
 
 def _types(a: str, b: str) -> str:
@@ -138,14 +137,13 @@ def _fused() -> Iterator[FusedUnit]:
         for a, b in _pairs(row.types, row.mixed):
             for half in (False, True)[: 1 + row.half]:
                 name = f"{row.prefix}.{_types(a, b)}" + ("_f16acc" if half else "")
-                evidence: Evidence = "published" if name in NOT_RECORDED else row.evidence
                 yield FusedUnit(
                     name=name,
                     a_format=NVIDIA_FORMATS[a],
                     b_format=NVIDIA_FORMATS[b],
                     accumulator="fp16" if half else "fp32",
-                    evidence=evidence,
-                    source=H100 if evidence == "silicon" else MMA_SIM,
+                    evidence=row.evidence,
+                    source=H100 if row.evidence == "silicon" else MMA_SIM,
                     products=row.step_bytes // OPERAND_BYTES.get(a, 1),
                     fraction_bits=row.fraction_bits,
                     floor_exponent=row.floor_fp16 if half else row.floor_fp32,
@@ -164,20 +162,55 @@ def _half_addends() -> Iterator[FusedUnit]:
 def _hopper_fp8_mma() -> Iterator[FusedUnit]:
     """Hopper's `mma.sync` has no FP8 of its own: operands become FP16, two FP16 steps are chained, and c comes last."""
     for a, b in _pairs(("e4m3", "e5m2"), True):
-        recorded = (a, b) != ("e5m2", "e4m3")
+        for k in (32, 16):
+            recorded = k == 32 or a == b
+            full = FusedUnit(
+                name=f"nvidia.hopper.mma{'' if k == 32 else '_k16'}.{_types(a, b)}",
+                a_format=NVIDIA_FORMATS[a],
+                b_format=NVIDIA_FORMATS[b],
+                accumulator="fp32",
+                evidence="silicon" if recorded else "derived",
+                source=H100 if recorded else f"nvidia.hopper.mma_k16.{a} with operands of two types",
+                note="" if k == 32 else SHORT,
+                products=k // 2,
+                fraction_bits=25,
+                floor_exponent=-133,
+                instruction_products=k,
+                operands_become="fp16",
+                pairs_first=True,
+                addend_apart=True,
+            )
+            yield full
+            half = recorded and (k, a, b) not in HALF_NOT_RECORDED
+            yield replace(
+                full,
+                name=f"{full.name}_f16acc",
+                evidence="silicon" if half else "derived",
+                source=H100 if half else "nvidia.hopper.mma.e4m3_f16acc with other operands",
+                accumulator="fp16",
+                rounding="rne_fp16",
+                floor_exponent=-21,
+                nan=None,
+            )
+
+
+def _promoted() -> Iterator[FusedUnit]:
+    """FP8 as cuBLAS runs it without fast accumulation: a chain of `wgmma` every 128 of K, the chains added in FP32."""
+    for a, b in _pairs(("e4m3", "e5m2"), True):
+        recorded = a == b == "e4m3"
         yield FusedUnit(
-            name=f"nvidia.hopper.mma.{_types(a, b)}",
+            name=f"nvidia.hopper.wgmma.{_types(a, b)}_promoted",
             a_format=NVIDIA_FORMATS[a],
             b_format=NVIDIA_FORMATS[b],
             accumulator="fp32",
             evidence="silicon" if recorded else "derived",
-            source=H100 if recorded else "nvidia.hopper.mma.e4m3_e5m2 with operands exchanged",
-            products=16,
-            fraction_bits=25,
+            source=H100 if recorded else "nvidia.hopper.wgmma.e4m3_promoted with other operands",
+            note="cuBLAS of CUDA 13.0 through PyTorch 2.11; other libraries may promote at other intervals",
+            products=32,
+            fraction_bits=13,
             floor_exponent=-133,
-            instruction_products=32,
-            operands_become="fp16",
-            pairs_first=True,
+            rounding="rz_e8m13",
+            instruction_products=128,
             addend_apart=True,
         )
 
@@ -236,15 +269,16 @@ def _integers() -> Iterator[IntegerUnit]:
 
 def _bits() -> Iterator[PopcountUnit]:
     for prefix, operations in BITS.items():
+        recorded = prefix.startswith("nvidia.hopper.")
         for operation in operations:
             yield PopcountUnit(
                 name=f"{prefix}.b1_{operation}",
                 a_format="binary",
                 b_format="binary",
                 accumulator="int32",
-                evidence="published",
-                source=PTX_BITS,
-                note=WRAPS,
+                evidence="silicon" if recorded else "published",
+                source=H100 if recorded else PTX_BITS,
+                note="" if recorded else WRAPS,
                 operation=operation,
             )
 
@@ -265,6 +299,7 @@ NVIDIA_UNITS: Final[tuple[MatrixUnit, ...]] = (
     *_fused(),
     *_half_addends(),
     *_hopper_fp8_mma(),
+    *_promoted(),
     *_block_scaled(),
     *_integers(),
     *_bits(),

@@ -75,13 +75,49 @@ def test_the_sample_covers_every_distribution() -> None:
         assert set(data["dists"][data[f"{types}_dist"]]) == set(data["dists"]), types
 
 
-def test_every_unit_labelled_silicon_is_in_the_recording() -> None:
-    assert {name for name, unit in units.items() if unit.evidence == "silicon"} == set(ANSWERS)
+PROBE = SAMPLE.with_name("hopper_probe_sample.npz")
+PROBED = {  # case of the second recording: unit
+    **{f"{t}_f16acc": f"nvidia.hopper.mma.{t}_f16acc" for t in ("e4m3", "e5m2", "e4m3_e5m2")},
+    **{f"k16_{t}": f"nvidia.hopper.mma_k16.{t}" for t in ("e4m3", "e5m2", "e4m3_f16acc")},
+    **{f"k8_{t}": f"nvidia.hopper.mma_k8.{t}" for t in ("f16", "f16_f16acc", "bf16")},
+    "k4_tf32": "nvidia.hopper.mma_k4.tf32",
+    **{
+        t: f"nvidia.hopper.mma.{t}"
+        for t in ("e5m2_e4m3", "b1_xor", "b1_and", "s8_u8", "u8_s8", "u8_sat", "s8_u8_sat", "s4_u4", "u4_s4", "u4_sat")
+    },
+    **{
+        f"wg_{t}": f"nvidia.hopper.wgmma.{t}"
+        for t in ("f16_f16acc", "e4m3_f16acc", "e5m2_f16acc", "e4m3_e5m2_f16acc", "e5m2_e4m3_f16acc", "e5m2_e4m3")
+    },
+    **{f"wg_{t}": f"nvidia.hopper.wgmma.{t}" for t in ("s8_u8", "u8_s8", "b1_and")},
+}
+STORED_AS = {"fp16": "f16", "bf16": "bf16", "tf32": "tf32", "int4": "s4", "uint4": "u4"}
+
+
+@pytest.mark.parametrize("case", PROBED)
+def test_every_probed_case_equals_the_chip(case: str) -> None:
+    unit, data = units[PROBED[case]], recording(PROBE)
+    sides = []
+    for side, fmt in (("A", unit.a_format), ("B", unit.b_format)):
+        raw = data[f"{case}_{side}"]
+        bits = fmt == "binary"
+        sides.append(np.unpackbits(raw, axis=-1, bitorder="little") if bits else operand(raw, STORED_AS.get(fmt, "")))
+    c, want = data[f"{case}_C"], data[f"{case}_D"]
+    half = unit.accumulator == "fp16"
+    c = (c & 0xFFFF).astype(np.uint16).view(np.float16) if half else c.view(unit.accumulator_dtype)
+    d = mma(*sides, c, unit).view(np.uint16 if half else np.uint32).astype(np.uint32)
+    np.testing.assert_array_equal(d, want & 0xFFFF if half else want)
+
+
+def test_every_unit_labelled_silicon_is_in_a_recording() -> None:
+    """The promoted unit is held to whole layers, in tests/emulate."""
+    labelled = {name for name, unit in units.items() if unit.evidence == "silicon"}
+    assert labelled == {*ANSWERS, *PROBED.values(), "nvidia.hopper.wgmma.e4m3_promoted"}
 
 
 @pytest.mark.parametrize("path", WHOLE or [None], ids=lambda path: path.stem if path else "none")
 def test_every_conversion_equals_the_chip(path: Path | None) -> None:
-    """cvt.rn.satfinite to E4M3 and E5M2 from FP32 and from FP16, rn to BF16, rna to TF32 (samples: test_nvidia_vectors)."""
+    """cvt.rn.satfinite to E4M3 and E5M2 from FP32 and FP16, rn to BF16, rna to TF32 (samples: test_nvidia_vectors)."""
     if path is None:
         pytest.skip("set HWSIM_SILICON_DIR to the directory of whole recordings")
     data = recording(path)

@@ -5,7 +5,8 @@ Quirks, each met below by a profile or left out by ``Peer.skip``:
 * torchao, en_dtypes (FP4) and compressed-tensors give no meaning to NaN; Quark passes infinities and NaN through;
 * Quark writes every zero as +0 (profile ``quark``), compressed-tensors an input of -0 (profile of that name);
 * torchao's and Quark's zero blocks take their own scale; their values are the same zeros;
-* bitsandbytes' CPU code gives numbers that round to zero the code of the opposite zero in FP4.
+* bitsandbytes' CPU code gives numbers that round to zero the code of the opposite zero in FP4, and cuts at midpoints
+  where its CUDA code, which hwsim follows, has decimal limits (.583333): they part within 1e-6 of a limit.
 """
 
 from __future__ import annotations
@@ -43,8 +44,12 @@ def block_mismatches(peer: Peer, x: np.ndarray, theirs: np.ndarray) -> int:
     if peer.module == "bitsandbytes":
         raw, absmax = bitsandbytes(x, peer.fmt)
         mine = np.concatenate([raw, absmax.view(np.uint8)])
-        if peer.fmt == "fp4_bnb":  # the quirk: the two zeros
-            mine, theirs = (np.concatenate([_one_zero(a[: raw.size]), a[raw.size :]]) for a in (mine, theirs))
+        if peer.fmt == "fp4_bnb":  # the quirks
+            scaled = np.abs(x.reshape(-1, 64) / np.maximum(absmax, np.float32(1e-38))[:, None]).reshape(-1, 1)
+            near = (np.abs(scaled - np.array(formats["fp4_bnb"].layout.thresholds)) < 1e-6).any(axis=1)
+            mine, theirs = (
+                np.append(np.where(near, 0, _one_zero(a[: raw.size])), a[raw.size :]) for a in (mine, theirs)
+            )
         return int(np.count_nonzero(mine != theirs))
     q = quantize_tensor(x, peer.fmt, **peer.options)
     if peer.fmt in GGML and peer.module == "gguf":
