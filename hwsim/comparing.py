@@ -298,7 +298,7 @@ def _fingerprint(graph: Graph) -> str:
         found.update(name.encode())
         for part in parts:
             if part is not None:
-                found.update(np.ascontiguousarray(part))
+                found.update(np.ascontiguousarray(part).tobytes())
     return f"sha256:{found.hexdigest()}"
 
 
