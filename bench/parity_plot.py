@@ -55,7 +55,10 @@ def _panel(panel: Panel, top: float, series: Sequence[str]) -> list[str]:
         ]
     for power in range(low, high + 1):
         x = at_x(10.0**power)
-        out += [_line(x, top, x, top + HEIGHT), _text(x, top + HEIGHT + 18, f"{10.0**power:,g} {panel.unit}")]
+        out += [
+            _line(x, top, x, top + HEIGHT),
+            _text(x, top + HEIGHT + 18, f"{10.0**power:,g} {panel.unit}", "end" if power == high else "middle"),
+        ]
     for name, measured, ratio, hover in panel.points:
         colour = COLOURS[series.index(name) % len(COLOURS)]
         out.append(
