@@ -279,7 +279,7 @@ def report(fitted: Sequence[Miss], held: Sequence[Miss], networks_judged: Sequen
         "",
         f"Each row is judged by constants ({len(CONSTANTS)}, for all types together) fitted again without its shape.",
         "",
-        "What the folds do not test: the structure (which tiles INT8 has, six copies a layer in ViT, no cutting of k) was",
+        "What the folds do not test: the structure (tiles of INT8, six copies a layer in ViT, no cutting of k) was",
         "settled while looking at all rows. Means of absolute errors, and of errors.",
         "",
         "| operands | rows | latency | bias | energy | bias | latency in sample | energy in sample |",
