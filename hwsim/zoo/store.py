@@ -52,8 +52,8 @@ def get(name: str, progress: fetch.Progress | None = None) -> dict[str, Path]:
     if held.shipped:
         folder = files("hwsim.zoo") / "data"
         return {key: Path(str(folder / _SHIPPED[key])) for key in ("model", *held.splits)}
-    parts = {split: _data_file(held, split, progress) for split in held.splits}
-    return {"model": _model_file(held, progress), **parts}
+    found = {"model": _model_file(held, progress)}
+    return found | {split: _data_file(held, split, progress) for split in held.splits}
 
 
 def cached(name: str) -> bool:
