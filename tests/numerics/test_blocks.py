@@ -10,6 +10,8 @@ import pytest
 
 from hwsim.errors import FormatError
 from hwsim.numerics import BlockFormat, decode, encode, formats, quantize_tensor
+from hwsim.numerics import quantize as quantize_module
+from hwsim.numerics.fused import quantize_packed
 from tests.numerics.reference import random_floats
 from tests.oracles import need_module
 
@@ -212,3 +214,99 @@ def test_blocks_refuse_non_finite_data():
     q = quantize_tensor(x, "mxfp8_e4m3")  # E4M3 holds NaN: finite values decide the scale
     nan = np.isnan(x)
     np.testing.assert_array_equal(np.isnan(q.dequantize()), nan)
+
+
+@pytest.mark.parametrize("name", ["mxfp4", "mxfp6_e2m3", "mxfp6_e3m2", "mxfp8_e4m3", "mxfp8_e5m2", "nvfp4"])
+def test_one_pass_equals_the_steps(name, monkeypatch):
+    """The kernel that finds scales and codes at once, packed or not, against the general path."""
+    rng = np.random.default_rng(77)
+    ordinary = rng.standard_normal((300, 512)).astype(np.float32)
+    for mode in formats[name].modes:
+        for x in (ordinary, blocks(600, 64, 3) if name != "nvfp4" else ordinary * np.float32(1e-9)):
+            fast = quantize_tensor(x, name, mode=mode)
+            packed = quantize_packed(x, name, mode=mode)
+            with monkeypatch.context() as patch:
+                patch.setattr(quantize_module, "one_pass", lambda *_: None)
+                slow = quantize_tensor(x, name, mode=mode)
+            assert fast.equals(slow)
+            assert packed.unpack().equals(slow)
+            np.testing.assert_array_equal(packed.dequantize(), slow.dequantize())
+            assert packed.nbytes == slow.nbytes_packed
+
+
+def test_packed_refusals():
+    with pytest.raises(FormatError, match=r"does not pack beside its scales .one of: mxfp4"):
+        quantize_packed(np.zeros((2, 32)), "q4_0")
+    with pytest.raises(FormatError, match="expected whole blocks of 32"):
+        quantize_packed(np.zeros((2, 31)), "mxfp4")
+    with pytest.raises(FormatError, match="NaN or infinity"):
+        quantize_packed(np.full((2, 32), np.nan, np.float32), "mxfp4")
+    x = np.full((1, 32), np.nan, np.float32)
+    x[0, 1] = 4
+    assert quantize_packed(x, "mxfp4", profile="nvidia").unpack().codes[0, :3].tolist() == [7, 6, 7]
+
+
+# Scales inside scales -------------------------------------------------------------------------------------------------
+def hif4(block: np.ndarray) -> tuple[float, list[int], list[int], list[float]]:
+    """One block of 64 by its definition, every step in the precision that it names."""
+
+    def bf16(y: float) -> float:
+        return float(decode(encode(np.float32(y), "bf16"), "bf16"))
+
+    f = np.float32
+    wanted = min(max(bf16(f(np.abs(block).max()) * f(bf16(1 / 7))), 2.0**-48), 49152.0)
+    scale = float(decode(encode(wanted, "e6m2"), "e6m2"))
+    r = f(bf16(1 / scale))
+    e8 = [int(f(np.abs(block[i : i + 8]).max()) * r >= 4) for i in range(0, 64, 8)]
+    e16 = [int(f(np.abs(block[i : i + 4]).max()) * r / 2 ** e8[i // 8] >= 2) for i in range(0, 64, 4)]
+    q = [
+        math.copysign(min(math.floor(abs(f(v) * r) / 2 ** (e8[i // 8] + e16[i // 4]) * 4 + 0.5) / 4, 1.75), v)
+        for i, v in enumerate(block.tolist())
+    ]
+    return scale, e8, e16, q
+
+
+def test_hif4_by_its_definition():
+    x = blocks(120, 64, 79)[4:]
+    x = np.clip(x, -3e5, 3e5)
+    q = quantize_tensor(x, "hif4")
+    assert q.scale.shape == (len(x), 16)
+    assert q.nbytes_packed * 8 == 4.5 * x.size
+    for row, block in enumerate(x):
+        scale, e8, e16, values = hif4(block)
+        assert decode(q.fields["scale"][row, 0], "e6m2") == scale
+        assert q.fields["double8"][row].tolist() == e8
+        assert q.fields["double4"][row].tolist() == e16
+        np.testing.assert_array_equal(decode(q.codes[row], "fp4_e1m2"), np.array(values, np.float32))
+        step = np.repeat([scale * 2.0 ** (e8[i // 2] + e16[i]) for i in range(16)], 4)
+        np.testing.assert_array_equal(q.dequantize()[row], (np.array(values) * step).astype(np.float32))
+
+
+@pytest.mark.parametrize(("name", "bits"), [("mx9", 8), ("mx6", 5), ("mx4", 3)])
+def test_micro_exponents_by_their_definition(name, bits):
+    x = blocks(200, 16, 83)
+    q = quantize_tensor(x, name)
+    assert q.nbytes_packed * 8 == int(name[2:]) * x.size
+    for row, block in enumerate(x.tolist()):
+        powers = [log2_floor(Fraction(abs(v))) if abs(v) >= 2.0**-126 else -127 for v in block]
+        for pair in range(8):
+            shift = max(powers[2 * pair : 2 * pair + 2]) < max(powers)
+            step = Fraction(2) ** (max(powers) - shift - bits + 2)
+            for i in (2 * pair, 2 * pair + 1):
+                whole = min(round(abs(Fraction(block[i])) / step) if powers[i] > -127 else 0, (1 << (bits - 1)) - 1)
+                got = decode(q.codes[row, i], q.format)
+                assert got == math.copysign(whole, block[i])
+                assert np.signbit(got) == (math.copysign(1, block[i]) < 0)
+                assert q.scale[row, pair] == np.float32(float(step))
+
+
+@pytest.mark.parametrize("name", ["hif4", "mx9", "q4_1"])
+def test_levels_along_any_axis(name):
+    x = np.random.default_rng(89).standard_normal((6, 256)).astype(np.float32)
+    along, across = quantize_tensor(x, name), quantize_tensor(np.ascontiguousarray(x.T), name, axis=0)
+    np.testing.assert_array_equal(across.codes, along.codes.T)
+    np.testing.assert_array_equal(across.dequantize(), along.dequantize().T)
+    if name != "q4_1":  # a short last block is filled with zeros
+        short = quantize_tensor(x[:, :70], name)
+        full = quantize_tensor(np.pad(x[:, :70], ((0, 0), (0, 58))), name)
+        np.testing.assert_array_equal(short.dequantize(), full.dequantize()[:, :70])
