@@ -10,6 +10,7 @@ from hwsim.cli.common import emit_json, facts, json_option, table
 
 if TYPE_CHECKING:
     from hwsim.numerics import BlockFormat, Format
+    from hwsim.numerics.format import Profile
 
 
 @click.command(
@@ -61,6 +62,7 @@ def describe(entry: Format | BlockFormat, codes: bool = False) -> dict[str, Any]
             "scale_format": entry.scale_format,
             "rule": entry.rule,
             "modes": entry.modes,
+            "fields": [asdict(field) for field in entry.fields],
             "bits_per_element": bits_per_element(entry),
             "source": source,
             "note": entry.note,
@@ -93,8 +95,8 @@ def bits_per_element(entry: BlockFormat) -> float:
     """Stored bits an element, the scale's share included."""
     from hwsim.numerics.codec import element_format
 
-    scale = element_format(entry.scale_format).storage_bits
-    return element_format(entry.element).storage_bits + scale / entry.block_size
+    scale = element_format(entry.scale_format).storage_bits / entry.block_size
+    return element_format(entry.element).storage_bits + (entry.field_bits if entry.fields else scale)
 
 
 def smallest_positive(entry: Format) -> float | None:
@@ -142,14 +144,55 @@ def _block_page(entry: BlockFormat) -> str:
     return facts(
         (
             (entry.name, entry.title),
-            ("elements", f"{entry.element}, {entry.block_size} share one {entry.scale_format} scale"),
+            ("elements", f"{entry.element}, {entry.scale_size} share one scale, {entry.block_size} a block"),
             ("bits an element", f"{bits_per_element(entry):.4g} with the scale"),
+            ("a block stores", _stored(entry)),
             ("scale rule", entry.rule + (f"; modes: {', '.join(entry.modes)}" if entry.modes else "")),
             ("zero points", "one a block when quantized asymmetrically" if entry.zero_points else "none"),
             ("note", entry.note),
             ("source", _source(entry)),
         )
     )
+
+
+def _stored(entry: BlockFormat) -> str:
+    """What one block holds, outermost first, and its size."""
+    from hwsim.numerics.codec import element_format
+    from hwsim.numerics.format import Field
+
+    fields = entry.fields or (Field("scale", element_format(entry.scale_format).storage_bits, entry.block_size),)
+    parts = []
+    for field in fields:
+        count = entry.block_size // field.size
+        parts.append(
+            f"{field.name} ({field.bits} bits)" if count == 1 else f"{count} {field.name} ({field.bits} bits each)"
+        )
+    total = bits_per_element(entry) * entry.block_size / 8
+    return f"{', '.join(parts)}, {entry.block_size} elements: {total:g} bytes"
+
+
+def _users(entry: Format) -> str:
+    """Block formats that this format is the element or the scale of."""
+    from hwsim.numerics import BlockFormat, formats
+
+    blocks = [formats[name] for name in formats]
+    return ", ".join(
+        block.name
+        for block in blocks
+        if isinstance(block, BlockFormat) and entry.name in (block.element, block.scale_format)
+    )
+
+
+def _ties(entry: Format) -> str:
+    """Where table formats cut between neighbours."""
+    from hwsim.numerics.format import TableLayout
+
+    layout = entry.layout
+    if not isinstance(layout, TableLayout):
+        return ""
+    side = {"lower": "the lower", "upper": "the upper"}[layout.ties]
+    where = "limits of its own" if layout.thresholds else f"the midpoint, which goes to {side} one"
+    return f"neighbours meet at {where}" + (", magnitudes alike on both sides of zero" if layout.symmetric else "")
 
 
 def _page(entry: Format) -> str:
@@ -167,14 +210,17 @@ def _page(entry: Format) -> str:
             ("range", f"{_word(entry.min_value)} .. {_word(entry.max_value)}"),
             ("least above 0", "" if smallest is None else f"{smallest:.9g}"),
             ("specials", specials(entry) + (f"; a -0 is: {entry.negative_zero}" if "-0" in specials(entry) else "")),
+            ("nearest", _ties(entry)),
+            ("used by", _users(entry)),
             ("note", entry.note),
             ("source", _source(entry)),
         )
     )
-    profiles = table(
-        ("profile", "rounding", "overflow", "NaN becomes", "who"),
-        [(p.name, p.rounding, p.overflow, _nan(p.nan, entry.bits), p.note) for p in entry.profiles.values()],
-    )
+    rows = [
+        (p.name, p.rounding, p.overflow, _nan(p.nan, entry.bits), _zeros(entry, p), p.note)
+        for p in entry.profiles.values()
+    ]
+    profiles = table(("profile", "rounding", "overflow", "NaN becomes", "-0, underflow", "who"), rows)
     parts = [head, profiles]
     if entry.bits <= 8:
         parts = [head, number_line(entry), code_table(entry), profiles]
@@ -186,6 +232,16 @@ def _nan(rule: tuple[int, int] | str, bits: int) -> str:
         return rule
     digits = -(-bits // 4)
     return " / ".join(f"0x{code:0{digits}X}" for code in dict.fromkeys(rule))
+
+
+def _zeros(entry: Format, profile: Profile) -> str:
+    """What an input of -0 and a negative number that rounds to zero become."""
+    if entry.negative_zero_code is None:
+        return "0, 0"
+    if (profile.negative_zero or entry.negative_zero) != "keep":
+        return "0, 0"
+    signs = {"negative_zero": "-0", "positive_zero": "0"}
+    return f"{signs[profile.negative_zero_input]}, {signs[profile.negative_underflow]}"
 
 
 def _fields(entry: Format) -> str:

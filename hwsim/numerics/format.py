@@ -384,6 +384,11 @@ class BlockFormat:
         """Elements that share one effective scale: the finest level of the block."""
         return min((entry.size for entry in self.fields), default=self.block_size)
 
+    @property
+    def field_bits(self) -> float:
+        """Bits an element that the fields take; 0 where there are none and one ``scale_format`` scale is stored."""
+        return sum(entry.bits / entry.size for entry in self.fields)
+
 
 T = TypeVar("T")
 

@@ -20,6 +20,8 @@ def bits_per_element(fmt: str) -> float:
     if fmt in _ACCUMULATORS:
         return _ACCUMULATORS[fmt]
     entry = formats[fmt]
+    if isinstance(entry, BlockFormat) and entry.fields:
+        return bits_per_element(entry.element) + entry.field_bits
     if isinstance(entry, BlockFormat):
         scale = bits_per_element(entry.scale_format)
         zero = bits_per_element(entry.element) if entry.zero_points else 0.0
