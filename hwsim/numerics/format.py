@@ -394,7 +394,7 @@ T = TypeVar("T")
 
 
 class Catalog(Mapping[str, T], Generic[T]):
-    """A read-only mapping by name; a name it lacks is a `FormatError` that names the nearest entry."""
+    """Entries by name; a name it lacks is a `FormatError` that names the nearest. Entries are added, never changed."""
 
     def __init__(self, entries: Mapping[str, T], kind: str = "format") -> None:
         self._entries = dict(entries)
@@ -404,6 +404,15 @@ class Catalog(Mapping[str, T], Generic[T]):
         if name not in self:
             raise unknown(FormatError, self._kind, name, self._entries)
         return self._entries[name]
+
+    def add(self, name: str, entry: T) -> None:
+        """Make ``entry`` known by ``name`` to this process.
+
+        Raises:
+            FormatError: the name stands for another entry.
+        """
+        if self._entries.setdefault(name, entry) is not entry:
+            raise FormatError(f"{self._kind} {name!r} is in the catalog already", hint="choose another name")
 
     def __contains__(self, name: object) -> bool:
         return isinstance(name, str) and name in self._entries

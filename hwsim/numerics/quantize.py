@@ -79,6 +79,10 @@ def quantize_tensor(
     else:
         block = None
     where = f"quantize_tensor to {block.name if block else entry.name!r}"
+    if entry.name not in formats or formats[entry.name] is not entry:
+        raise FormatError(
+            "a QTensor names its format", where=where, hint="formats.add(fmt.name, fmt) makes the name known"
+        )
     mode = check_mode(block, mode, where)
     if (block is None or block.rule != "two_level") and (tensor_scale is not None or block_scale_floor):
         raise FormatError("tensor_scale and block_scale_floor are for two-level block formats", where=where)
