@@ -61,8 +61,9 @@ def test_a_bench_that_is_not_there_is_an_error(tmp_path: Path) -> None:
         simulate("icarus", pe(), "nothing_here", tmp_path)
 
 
-def test_builds_are_kept_by_content_outside_the_package(tmp_path: Path) -> None:
+def test_builds_are_kept_by_content_outside_the_package(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     need_tool("iverilog", "sudo apt-get install iverilog")
+    monkeypatch.setenv("HWSIM_CACHE", str(tmp_path / "cache"))  # of its own: other processes build in the shared one
     first = build("icarus", pe())
     made = (first / "sim.vvp").stat().st_mtime_ns
     assert (build("icarus", pe()) / "sim.vvp").stat().st_mtime_ns == made
