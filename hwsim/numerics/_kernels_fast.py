@@ -296,3 +296,47 @@ def whole_scaled(x, scale, zero_point, out, g, s, first, last):  # type: ignore[
                 codes[i] = code
                 status = np.int32(status | met)
     return status
+
+
+class Cells(NamedTuple):
+    """A table format: cells between thresholds, found by the top 16 bits of binary32, which hold one threshold at most.
+
+    Negative numbers of a symmetric table have the second half of the cells, and are compared by magnitude.
+    """
+
+    start: np.ndarray  # uint8 [65536]: the cell in which numbers with these top bits begin
+    limit: np.ndarray  # float32: greatest number of a cell
+    code: np.ndarray  # uint8: code of a cell
+    symmetric: np.uint32
+    minus_zero: np.uint32
+    nan_positive: np.uint32
+    nan_negative: np.uint32
+    refuse_nan: np.uint32
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def cells_scaled(x, scale, out, g, s, first, last):  # type: ignore[no-untyped-def]
+    """Codes of x / scale in a table over runs first..last."""
+    status = _ZERO
+    for r in range(first, last):
+        group, p = r // g.runs_per_group, r % g.runs_per_group
+        start = group * g.group + p * g.length
+        stop = min(start + g.length, (group + 1) * g.group)
+        base = group * g.scale_group + (p // g.divisor) * g.scale_run
+        xs, codes = x[start:stop], out[start:stop]
+        nan = False
+        for i in range(len(xs)):
+            y = np.float32(xs[i] / scale[base + i * g.scale_step])
+            bits = np.float32(y).view(np.uint32)
+            cell = np.int64(s.start[bits >> _U(16)])
+            size = abs(y) if s.symmetric != _ZERO else y
+            code = _U(s.code[cell + np.int64(size > s.limit[cell])])
+            codes[i] = s.minus_zero if bits == _U(0x80000000) and s.symmetric != _ZERO else code
+            nan |= y != y
+        if nan:
+            status = _U(status | s.refuse_nan)
+            for i in range(len(xs)):
+                y = np.float32(xs[i] / scale[base + i * g.scale_step])
+                if y != y:
+                    codes[i] = s.nan_negative if np.float32(y).view(np.uint32) > _MAGNITUDE else s.nan_positive
+    return status

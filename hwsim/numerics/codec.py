@@ -357,6 +357,14 @@ def _truncate_nan(flat: NDArray[Any], out: Codes, layout: FloatLayout) -> None:
 def _fast_plain(flat: NDArray[Any], out: Codes, chosen: Plan) -> int:
     from hwsim.numerics import _kernels_fast as fast
 
+    if chosen.fast == "cells":
+        one, geometry = np.ones(1, np.float32), runs(flat.shape, None, None)
+        cells = chosen.fast_spec
+        return split(
+            lambda first, last: fast.cells_scaled(flat, one, out, geometry, cells, first, last),
+            geometry.total,
+            flat.size,
+        )
     kernel = {
         "bits": fast.bits_plain,
         "levels": fast.levels_plain,

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from hwsim.numerics.format import FloatLayout, Format, IntegerLayout, TableLayout
-from hwsim.numerics.options import Options, float_spec, int_spec, resolve, table_spec
+from hwsim.numerics.options import Options, float_spec, int_spec, resolve, sorted_table, table_spec
 
 _NAN, _OVERFLOW, _NEGATIVE_ZERO = 1, 2, 4
 
@@ -21,7 +21,7 @@ class Plan:
 
     Attributes:
         spec: the general kernel's numbers.
-        fast: kind of the float32 shortcut (``bits``, ``levels``, ``whole``, ``top``) or None.
+        fast: kind of the float32 shortcut (``bits``, ``levels``, ``whole``, ``top``, ``cells``) or None.
         fast_spec: that shortcut's numbers.
     """
 
@@ -61,6 +61,10 @@ def plan(
     else:
         assert isinstance(layout, TableLayout)
         spec = _kernels.TableSpec(*table_spec(fmt, layout, options))
+        ordinary = options.rounding in ("nearest_even", "nearest_away") and options.overflow != "error"
+        if ordinary and min(spec.minus_zero, spec.underflow) >= 0:
+            fast_spec = _cells(layout, options, spec)
+            fast = None if fast_spec is None else "cells"
     return Plan(fmt, options, spec, fast, fast_spec)
 
 
@@ -131,6 +135,41 @@ def _limit(layout: FloatLayout, code: int) -> np.float32:
     above = layout.magnitude(code) + step if step else layout.magnitude(code + 1)
     middle = np.float32(float((layout.magnitude(code) + above) / 2))
     return np.float32(np.nextafter(middle, np.float32(0))) if code % 2 else middle
+
+
+def _cells(layout: TableLayout, options: Options, spec: Any) -> Any:
+    """The table as cells, or None where thresholds lie too close for the top 16 bits of binary32."""
+    from hwsim.numerics import _kernels_fast as fast
+
+    values, codes, thresholds = sorted_table(layout, options.overflow == "inf")
+    limits = thresholds.astype(np.float32)
+    above = limits.astype(np.float64) > thresholds
+    limits[above] = np.nextafter(limits[above], np.float32(-np.inf))  # no float32 lies between limit and threshold
+    top = np.arange(1 << 16, dtype=np.uint32) << np.uint32(16)
+    ends = np.stack([top, top | np.uint32(0xFFFF)]).view(np.float32)
+    ends = np.where(np.isnan(ends) & ~np.isnan(ends[0]), np.copysign(np.float32(np.inf), ends[0]), ends)
+    nan = np.isnan(ends[0])
+    ends = np.abs(ends) if layout.symmetric else ends
+    low, high = ends.min(axis=0), ends.max(axis=0)
+    begins = np.searchsorted(limits, low, side="left")
+    if np.any((np.searchsorted(limits, high, side="left") - begins > 1) & ~nan):
+        return None
+    begins = np.where(nan, 0, begins)
+    cell_codes, cell_limits = codes, np.append(limits, np.float32(np.inf))
+    if layout.symmetric:
+        negative = np.where(values == 0, spec.underflow, codes | spec.sign_bit)
+        begins = np.where(top >= 1 << 31, begins + values.size, begins)
+        cell_codes, cell_limits = np.append(codes, negative), np.tile(cell_limits, 2)
+    return fast.Cells(
+        begins.astype(np.uint8),
+        cell_limits,
+        cell_codes.astype(np.uint8),
+        np.uint32(layout.symmetric),
+        _code(spec.minus_zero),
+        _code(spec.nan_positive),
+        _code(spec.nan_negative),
+        np.uint32(_NAN if spec.nan_positive < 0 else 0),
+    )
 
 
 def _whole(spec: Any) -> Any:

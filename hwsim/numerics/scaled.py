@@ -60,7 +60,7 @@ def divide_and_encode(
     """`encode_scaled` after its checks; an infinite divisor is allowed here and sends a whole run to (signed) zero."""
     flat = np.ascontiguousarray(array).reshape(-1)
     out = np.empty(flat.shape, chosen.fmt.code_dtype)
-    fast = flat.dtype == np.float32 and chosen.fast in ("bits", "levels", "whole")
+    fast = flat.dtype == np.float32 and chosen.fast in ("bits", "levels", "whole", "cells")
     if fast and _fast_scaled(flat, divisor.astype(np.float32, copy=False), zeros, out, geometry, chosen) == 0:
         return out.reshape(array.shape)
     general(flat, divisor, zeros, random, out, geometry, chosen)
@@ -109,5 +109,5 @@ def _fast_scaled(
             geometry.total,
             flat.size,
         )
-    kernel = fast.bits_scaled if chosen.fast == "bits" else fast.levels_scaled
+    kernel = {"bits": fast.bits_scaled, "levels": fast.levels_scaled, "cells": fast.cells_scaled}[chosen.fast or ""]
     return split(lambda first, last: kernel(flat, scale, out, geometry, spec, first, last), geometry.total, flat.size)

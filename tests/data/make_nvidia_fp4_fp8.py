@@ -72,6 +72,23 @@ def inputs(dtype: type) -> np.ndarray:
     return np.concatenate([half, -half, patterns, ranged])
 
 
+def compile_headers(include: Path, folder: Path) -> ctypes.CDLL:
+    """The conversions of the headers in ``include`` as a library in ``folder``."""
+    source, library = folder / "shim.cpp", folder / "shim.so"
+    source.write_text(SHIM)
+    command = ["g++", "-O2", "-shared", "-fPIC", f"-I{include}", str(source), "-o", str(library)]
+    subprocess.run(command, check=True)
+    return ctypes.CDLL(str(library))
+
+
+def convert(shim: ctypes.CDLL, conversion: str, x: np.ndarray) -> np.ndarray:
+    """Codes of a float32 or float64 array by one conversion."""
+    y = np.empty(x.size, np.uint8)
+    call = getattr(shim, f"{conversion}_{'float' if x.dtype == np.float32 else 'double'}")
+    call(x.ctypes.data_as(ctypes.c_void_p), y.ctypes.data_as(ctypes.c_void_p), ctypes.c_long(x.size))
+    return y
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("include", type=Path, help="directory of cuda_fp4.h, cuda_fp6.h, cuda_fp8.h")
@@ -79,19 +96,12 @@ def main() -> None:
     arguments = parser.parse_args()
     arrays: dict[str, np.ndarray] = {}
     with tempfile.TemporaryDirectory() as folder:
-        source, library = Path(folder, "shim.cpp"), Path(folder, "shim.so")
-        source.write_text(SHIM)
-        command = ["g++", "-O2", "-shared", "-fPIC", f"-I{arguments.include}", str(source), "-o", str(library)]
-        subprocess.run(command, check=True)
-        shim = ctypes.CDLL(str(library))
+        shim = compile_headers(arguments.include, Path(folder))
         for name, dtype in (("float", np.float32), ("double", np.float64)):
             x = inputs(dtype)
             arrays[name] = x.view(np.uint32 if dtype is np.float32 else np.uint64)
             for conversion in CONVERSIONS:
-                y = np.empty(x.size, np.uint8)
-                call = getattr(shim, f"{conversion}_{name}")
-                call(x.ctypes.data_as(ctypes.c_void_p), y.ctypes.data_as(ctypes.c_void_p), ctypes.c_long(x.size))
-                arrays[f"{conversion}_{name}"] = y
+                arrays[f"{conversion}_{name}"] = convert(shim, conversion, x)
     np.savez_compressed(arguments.out, **arrays)
     print(
         arguments.out,

@@ -7,12 +7,15 @@ the hardware give 0x7F. E8M0 conversions of the header round float64 to float32 
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from hwsim.numerics import encode
+from tests.numerics.peers import element_inputs
+from tests.oracles import need_tool
 
 DATA = Path(__file__).parent.parent / "data"
 CONVERSIONS = {
@@ -39,11 +42,36 @@ def header() -> dict[str, np.ndarray]:
 @pytest.mark.parametrize("conversion", CONVERSIONS)
 def test_header(header, conversion, kind):
     x = header[kind].view(np.float32 if kind == "float" else np.float64)
-    expected = header[f"{conversion}_{kind}"]
+    compare(x, conversion, header[f"{conversion}_{kind}"])
+
+
+@pytest.fixture(scope="module")
+def live(tmp_path_factory):
+    """The headers of this machine's CUDA toolkit, compiled, as a function."""
+    found = sorted(Path("/usr/local").glob("cuda*/include/cuda_fp4.h"))
+    if not found:
+        pytest.skip("no cuda_fp4.h under /usr/local/cuda*/include; any CUDA 13 toolkit brings it")
+    need_tool("g++", "apt install g++")
+    spec = importlib.util.spec_from_file_location("make_nvidia_fp4_fp8", DATA / "make_nvidia_fp4_fp8.py")
+    maker = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(maker)
+    shim = maker.compile_headers(found[-1].parent, tmp_path_factory.mktemp("headers"))
+    return lambda conversion, x: maker.convert(shim, conversion, x)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("conversion", CONVERSIONS)
+def test_header_on_millions(live, conversion, dtype):
+    x = element_inputs(CONVERSIONS[conversion][0], 4_000_000, dtype)
+    compare(x, conversion, live(conversion, x))
+
+
+def compare(x, conversion, expected):
     name, options = CONVERSIONS[conversion]
     codes = encode(x, name, **options)
     keep = np.ones(x.shape, bool)
-    if kind == "double" and conversion.startswith(("e4m3", "e5m2")):
+    if x.dtype == np.float64 and conversion.startswith(("e4m3", "e5m2")):
         keep = ~np.isnan(x)  # the quirk
         assert np.isin(expected[~keep] & 0x7F, (0x7E, 0x7F)).all()
     np.testing.assert_array_equal(codes[keep], expected[keep])

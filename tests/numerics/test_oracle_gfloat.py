@@ -83,6 +83,17 @@ def test_array_path_with_saturation(name, rounding):
     same(decode(encode(x, name, rounding=rounding, overflow="saturate"), name), reference)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("rounding", MODES)
+@pytest.mark.parametrize("name", NARROW)
+def test_array_path_on_millions(name, rounding):
+    for dtype in (np.float32, np.float64):
+        x = random_floats(dtype, 4_000_000, 37)
+        x = x[~np.isnan(x)]
+        reference = gfloat.round_ndarray(PAIRS[name], x.astype(np.float64), MODES[rounding], sat=True)
+        same(decode(encode(x, name, rounding=rounding, overflow="saturate"), name), reference)
+
+
 @pytest.mark.parametrize("rounding", ["nearest_even", "up", "down", "toward_zero"])
 def test_e8m0_in_range(rounding):
     x = np.abs(random_floats(np.float64, 4000, 31))

@@ -48,9 +48,9 @@ def ours(x: np.ndarray, name: str) -> np.ndarray:
     return encode(x, name, profile="ml_dtypes" if "ml_dtypes" in formats[name].profiles else None)
 
 
-def inputs(name: str, dtype: type) -> np.ndarray:
+def inputs(name: str, dtype: type, count: int = 200_000) -> np.ndarray:
     half = np.arange(65536, dtype=np.uint16).view(np.float16)
-    parts = [half.astype(dtype), random_floats(dtype, 200_000, 17)]
+    parts = [half.astype(dtype), random_floats(dtype, count, 17)]
     if formats[name].bits <= 8:
         parts.append(critical_points(formats[name], dtype))
     return np.concatenate(parts)
@@ -84,12 +84,25 @@ def test_encode_float32(name):
     np.testing.assert_array_equal(ours(x, name)[keep], theirs(x, name)[keep])
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", PAIRS)
+def test_encode_millions(name):
+    x = inputs(name, np.float32, 4_000_000)
+    keep = ~explained(x, name)
+    np.testing.assert_array_equal(ours(x, name)[keep], theirs(x, name)[keep])
+    if name != "fp16":
+        compare_float64(name, inputs(name, np.float64, 4_000_000))
+
+
 @pytest.mark.parametrize("name", [n for n in PAIRS if n != "fp16"])
 def test_encode_float64(name):
+    compare_float64(name, inputs(name, np.float64))
+
+
+def compare_float64(name: str, x: np.ndarray) -> None:
     """Equal except where float32 and float64 inputs of their kernel part: there the exact answer is ours."""
     entry = formats[name]
     assert isinstance(entry, Format)
-    x = inputs(name, np.float64)
     mine, reference = ours(x, name), theirs(x, name)
     differ = np.flatnonzero((mine != reference) & ~explained(x, name))
     twice = theirs(x[differ].astype(np.float32), name)
