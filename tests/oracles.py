@@ -26,6 +26,11 @@ def need_module(name: str, install: str | None = None) -> ModuleType:
         raise
 
 
+def need_heavy_module(name: str) -> ModuleType:
+    """Import an oracle too large for the test extra, or skip, in CI too, with the line that installs it."""
+    return pytest.importorskip(name, reason=f"{name} is not in the test extra; install it with: pip install {name}")
+
+
 def need_tool(name: str, install: str) -> str:
     """Path of an outside program, or skip (fail in CI) with the line that installs it."""
     path = shutil.which(name)

@@ -16,7 +16,7 @@ from hwsim.ir import dumps, loads
 from hwsim.ir.reference import run
 from tests.io import decoders
 from tests.io.models import close
-from tests.oracles import need_module
+from tests.oracles import need_heavy_module, need_module
 
 IDS = np.random.default_rng(3).integers(0, 64, (2, 12))
 
@@ -66,7 +66,7 @@ def test_sharded_folders(tmp_path: Path) -> None:
 
 
 def test_an_encoder_equals_torch(tmp_path: Path) -> None:
-    torch: Any = need_module("torch")
+    torch: Any = need_heavy_module("torch")
     from safetensors.numpy import save_file
 
     torch.manual_seed(0)

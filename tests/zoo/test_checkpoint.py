@@ -11,18 +11,18 @@ import pytest
 
 from hwsim.errors import ModelError
 from hwsim.zoo import _torch
-from tests.oracles import need_module
+from tests.oracles import need_heavy_module
 
 
 def saved(state: Any) -> bytes:
-    torch: Any = need_module("torch")
+    torch: Any = need_heavy_module("torch")
     buffer = io.BytesIO()
     torch.save(state, buffer, _use_new_zipfile_serialization=False)
     return buffer.getvalue()
 
 
 def some_state() -> dict[str, Any]:
-    torch: Any = need_module("torch")
+    torch: Any = need_heavy_module("torch")
     torch.manual_seed(0)
     base = torch.randn(4, 3, 2, 5)
     return {
