@@ -20,6 +20,15 @@ def _exponent(x):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
+def _power_of_two(power):  # type: ignore[no-untyped-def]
+    """2^power as float32, -149 <= power <= 127."""
+    pattern = np.uint32((power + 127) << 23)
+    if power < -126:
+        pattern = np.uint32(1 << (power + 149))
+    return np.uint32(pattern).view(np.float32)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def micro_exponents(x, codes, exponent, shift, bits, first, last):  # type: ignore[no-untyped-def]
     """Shared exponents and shift bits, then sign-magnitude codes rounded to nearest even under them."""
     top = _F((1 << (bits - 1)) - 1)
@@ -30,11 +39,11 @@ def micro_exponents(x, codes, exponent, shift, bits, first, last):  # type: igno
         for i in range(len(row)):
             shared = max(shared, _exponent(row[i]))
         exponent[b] = shared + 127
+        whole_step = _power_of_two(shared - bits + 2)
         for pair in range(len(row) // 2):
             below = _exponent(row[2 * pair]) < shared and _exponent(row[2 * pair + 1]) < shared
             shift[b, pair] = np.int64(below)
-            power = shared - np.int64(below) - bits + 2
-            step = _F(2.0**power)
+            step = _F(whole_step * _F(0.5)) if below else whole_step
             for i in range(2 * pair, 2 * pair + 2):
                 y = _ZERO if _exponent(row[i]) == -127 else row[i]
                 q = min(np.rint(_F(abs(y) / step)), top)

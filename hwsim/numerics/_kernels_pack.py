@@ -8,71 +8,149 @@ from numba import njit
 
 _U8 = np.uint8
 _W = np.uint64
+_ONES, _PAIRS, _FOURS = _W(0x0101010101010101), _W(0x0003000300030003), _W(0x0000000F0000000F)
+_LOW = _W(0x0F0F0F0F0F0F0F0F)
+_NIBBLES, _BYTES = _W(0x000F000F000F000F), _W(0x000000FF000000FF)
 
 
 @njit(cache=True, nogil=True)
-def pack_power(codes, raw, width, high, first, last):  # type: ignore[no-untyped-def]
-    """Bytes first..last, for widths 1, 2 and 4, where every byte holds whole codes."""
+def pack_four(codes, raw, high, first, last):  # type: ignore[no-untyped-def]
+    """Bytes first..last of 4-bit codes."""
     out = raw[first:last]
-    if width == 4:
-        pairs = codes[first * 2 : last * 2]
-        low, top = (_U8(4), _U8(0)) if high else (_U8(0), _U8(4))
-        for i in range(len(out)):
-            out[i] = _U8(_U8(pairs[2 * i] << low) | _U8(pairs[2 * i + 1] << top))
-        return 0
-    per_byte = 8 // width
-    source = codes[first * per_byte : last * per_byte]
+    pairs = codes[first * 2 : last * 2]
+    low, top = (_U8(4), _U8(0)) if high else (_U8(0), _U8(4))
     for i in range(len(out)):
-        byte = 0
-        for j in range(per_byte):
-            place = 8 - width * (j + 1) if high else width * j
-            byte |= np.int64(source[i * per_byte + j]) << place
-        out[i] = byte
+        out[i] = _U8(_U8(pairs[2 * i] << low) | _U8(pairs[2 * i + 1] << top))
     return 0
 
 
 @njit(cache=True, nogil=True)
-def unpack_power(raw, codes, width, high, first, last):  # type: ignore[no-untyped-def]
-    """Inverse of `pack_power`."""
+def unpack_four(raw, codes, high, first, last):  # type: ignore[no-untyped-def]
+    """Inverse of `pack_four`."""
     data = raw[first:last]
-    if width == 4:
-        out = codes[first * 2 : last * 2]
-        low, top = (_U8(4), _U8(0)) if high else (_U8(0), _U8(4))
-        for i in range(len(data)):
-            out[2 * i] = _U8(data[i] >> low) & _U8(15)
-            out[2 * i + 1] = _U8(data[i] >> top) & _U8(15)
-        return 0
-    per_byte = 8 // width
-    out = codes[first * per_byte : last * per_byte]
-    mask = (1 << width) - 1
+    out = codes[first * 2 : last * 2]
+    low, top = (_U8(4), _U8(0)) if high else (_U8(0), _U8(4))
     for i in range(len(data)):
-        byte = np.int64(data[i])
-        for j in range(per_byte):
-            place = 8 - width * (j + 1) if high else width * j
-            out[i * per_byte + j] = (byte >> place) & mask
+        out[2 * i] = _U8(data[i] >> low) & _U8(15)
+        out[2 * i + 1] = _U8(data[i] >> top) & _U8(15)
     return 0
 
 
 @njit(cache=True, nogil=True)
-def pack_placed(codes, raw, positions, first, last):  # type: ignore[no-untyped-def]
-    """Units first..last of a 4-bit word layout: nibble k of a unit, from the low end, holds code positions[k] of it."""
-    unit = len(positions)
-    for u in range(first, last):
-        source, out = codes[u * unit : (u + 1) * unit], raw[u * unit // 2 : (u + 1) * unit // 2]
-        for j in range(len(out)):
-            out[j] = source[positions[2 * j]] | (source[positions[2 * j + 1]] << 4)
+def pack_two(codes, raw, high, first, last):  # type: ignore[no-untyped-def]
+    """Bytes first..last of 2-bit codes, which come four in a uint32."""
+    words, out = codes[first:last], raw[first:last]
+    if high:
+        for i in range(len(out)):
+            w = words[i]
+            out[i] = _U8((w << _W(6)) | (w >> _W(4)) | (w >> _W(14)) | (w >> _W(24)))
+    else:
+        for i in range(len(out)):
+            w = words[i]
+            out[i] = _U8(w | (w >> _W(6)) | (w >> _W(12)) | (w >> _W(18)))
     return 0
 
 
 @njit(cache=True, nogil=True)
-def unpack_placed(raw, codes, positions, first, last):  # type: ignore[no-untyped-def]
-    """Inverse of `pack_placed`."""
-    unit = len(positions)
-    for u in range(first, last):
-        data, out = raw[u * unit // 2 : (u + 1) * unit // 2], codes[u * unit : (u + 1) * unit]
-        for j in range(len(data)):
-            out[positions[2 * j]] = data[j] & 15
-            out[positions[2 * j + 1]] = data[j] >> 4
+def unpack_two(raw, codes, high, first, last):  # type: ignore[no-untyped-def]
+    """Inverse of `pack_two`."""
+    data, words = raw[first:last], codes[first:last]
+    mask = np.uint32(0x03030303)
+    if high:
+        for i in range(len(data)):
+            w = np.uint32(data[i])
+            words[i] = np.uint32((w >> _W(6)) | (w << _W(4)) | (w << _W(14)) | (w << _W(24))) & mask
+    else:
+        for i in range(len(data)):
+            w = np.uint32(data[i])
+            words[i] = np.uint32(w | (w << _W(6)) | (w << _W(12)) | (w << _W(18))) & mask
+    return 0
+
+
+@njit(cache=True, nogil=True)
+def pack_one(codes, raw, high, first, last):  # type: ignore[no-untyped-def]
+    """Bytes first..last of 1-bit codes, which come eight in a uint64: pairs, then fours, then all."""
+    words, out = codes[first:last], raw[first:last]
+    if high:
+        for i in range(len(out)):
+            w = words[i]
+            w = ((w << _W(1)) | (w >> _W(8))) & _PAIRS
+            w = ((w << _W(2)) | (w >> _W(16))) & _FOURS
+            out[i] = _U8((w << _W(4)) | (w >> _W(32)))
+    else:
+        for i in range(len(out)):
+            w = words[i]
+            w = (w | (w >> _W(7))) & _PAIRS
+            w = (w | (w >> _W(14))) & _FOURS
+            out[i] = _U8(w | (w >> _W(28)))
+    return 0
+
+
+@njit(cache=True, nogil=True)
+def unpack_one(raw, codes, high, first, last):  # type: ignore[no-untyped-def]
+    """Inverse of `pack_one`."""
+    data, words = raw[first:last], codes[first:last]
+    if high:
+        for i in range(len(data)):
+            w = _W(data[i])
+            w = ((w >> _W(4)) | (w << _W(32))) & _FOURS
+            w = ((w >> _W(2)) | (w << _W(16))) & _PAIRS
+            words[i] = ((w >> _W(1)) | (w << _W(8))) & _ONES
+    else:
+        for i in range(len(data)):
+            w = _W(data[i])
+            w = (w | (w << _W(28))) & _FOURS
+            w = (w | (w << _W(14))) & _PAIRS
+            words[i] = (w | (w << _W(7))) & _ONES
+    return 0
+
+
+@njit(cache=True, nogil=True)
+def pack_halves(codes, raw, first, last):  # type: ignore[no-untyped-def]
+    """GGML's blocks first..last of 32 (four uint64 to two): byte j holds codes j (low) and j + 16 (high)."""
+    for block in range(first, last):
+        four, two = codes[4 * block : 4 * block + 4], raw[2 * block : 2 * block + 2]
+        two[0] = four[0] | (four[2] << _W(4))
+        two[1] = four[1] | (four[3] << _W(4))
+    return 0
+
+
+@njit(cache=True, nogil=True)
+def unpack_halves(raw, codes, first, last):  # type: ignore[no-untyped-def]
+    """Inverse of `pack_halves`."""
+    for block in range(first, last):
+        four, two = codes[4 * block : 4 * block + 4], raw[2 * block : 2 * block + 2]
+        low, high = two[0], two[1]
+        four[0], four[1] = low & _LOW, high & _LOW
+        four[2], four[3] = (low >> _W(4)) & _LOW, (high >> _W(4)) & _LOW
+    return 0
+
+
+@njit(cache=True, nogil=True)
+def pack_interleaved(codes, raw, first, last):  # type: ignore[no-untyped-def]
+    """AWQ's words first..last: eight codes (a uint64) to a uint32, even ones in its low half, odd ones in its high."""
+    words, out = codes[first:last], raw[first:last]
+    for i in range(len(out)):
+        even, odd = words[i] & _NIBBLES, (words[i] >> _W(8)) & _NIBBLES
+        even = (even | (even >> _W(12))) & _BYTES
+        odd = (odd | (odd >> _W(12))) & _BYTES
+        even = (even | (even >> _W(24))) & _W(0xFFFF)
+        odd = (odd | (odd >> _W(24))) & _W(0xFFFF)
+        out[i] = np.uint32(even | (odd << _W(16)))
+    return 0
+
+
+@njit(cache=True, nogil=True)
+def unpack_interleaved(raw, codes, first, last):  # type: ignore[no-untyped-def]
+    """Inverse of `pack_interleaved`."""
+    data, words = raw[first:last], codes[first:last]
+    for i in range(len(data)):
+        even, odd = _W(data[i]) & _W(0xFFFF), _W(data[i]) >> _W(16)
+        even = (even | (even << _W(24))) & _BYTES
+        odd = (odd | (odd << _W(24))) & _BYTES
+        even = (even | (even << _W(12))) & _NIBBLES
+        odd = (odd | (odd << _W(12))) & _NIBBLES
+        words[i] = even | (odd << _W(8))
     return 0
 
 

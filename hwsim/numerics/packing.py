@@ -39,7 +39,7 @@ class PackingLayout:
         bits: the only code width it takes, or 0 for any.
         unit: codes in the smallest piece that can stand alone; a tensor must hold a multiple, unless ``unit`` is 1,
             when the last byte is filled with zero bits.
-        positions: for word layouts, which code of a unit each successive nibble (from the low end) holds.
+        positions: which code of a unit each successive nibble (from the low end) holds; empty for bit streams.
         high_first: bit streams only: from the most significant bit down.
     """
 
@@ -52,6 +52,7 @@ class PackingLayout:
 
 
 _READ = "2026-11-23"
+_AWQ = (0, 2, 4, 6, 1, 3, 5, 7)
 _GGML = tuple(position for j in range(16) for position in (j, j + 16))
 
 LAYOUTS: Final = {
@@ -63,12 +64,10 @@ LAYOUTS: Final = {
         PackingLayout(
             "high_first", 0, 1, (), True, Source("bitsandbytes csrc/kernels.cu", "kQuantizeBlockwise", _READ)
         ),
-        PackingLayout(
-            "awq", 4, 8, (0, 2, 4, 6, 1, 3, 5, 7), False, Source("AWQ", "pack order of WQLinear_GEMM", _READ)
-        ),
-        PackingLayout("gptq", 4, 8, tuple(range(8)), False, Source("GPTQ", "qweight packing", _READ)),
+        PackingLayout("awq", 4, 8, _AWQ, False, Source("AWQ", "pack order of WQLinear_GEMM", _READ)),
+        PackingLayout("gptq", 4, 8, (), False, Source("GPTQ", "qweight packing", _READ)),
         PackingLayout("ggml", 4, 32, _GGML, False, Source("GGML", "block q4_0", _READ)),
-        PackingLayout("ascend", 4, 8, tuple(range(8)), False, Source("CANN", "INT4 in INT32 tensors", _READ)),
+        PackingLayout("ascend", 4, 8, (), False, Source("CANN", "INT4 in INT32 tensors", _READ)),
     )
 }
 
@@ -110,21 +109,15 @@ def pack(codes: ArrayLike, fmt: str | Format, layout: str = "low_first") -> NDAr
     from hwsim.numerics import _kernels_pack as kernels
 
     width, high = entry.storage_bits, chosen.high_first
-    if chosen.positions:
-        places = np.array(chosen.positions)
-        units = flat.size // chosen.unit
-        split(lambda first, last: kernels.pack_placed(flat, raw, places, first, last), units, flat.size)
-    elif width == 6 and not high:
-        groups = flat.size // 32
-        words, packed = flat[: groups * 32].view(np.uint64), raw[: groups * 24].view(np.uint64)
-        split(lambda first, last: kernels.pack_six(words, packed, first, last), groups, flat.size)
-        kernels.pack_stream(flat, raw, width, high, groups * 32, groups * 24)
-    elif width in (1, 2, 4):
-        whole = flat.size * width // 8
-        split(lambda first, last: kernels.pack_power(flat, raw, width, high, first, last), whole, flat.size)
-        kernels.pack_stream(flat, raw, width, high, whole * 8 // width, whole)
-    else:
-        kernels.pack_stream(flat, raw, width, high, 0, 0)
+    piece, count, codes_type, raw_type = _pieces(chosen, width)
+    whole = flat.size // count if piece else 0
+    if piece:
+        kernel = getattr(kernels, f"pack_{piece}")
+        source = flat[: whole * count].view(codes_type)
+        target = raw[: whole * count * width // 8].view(raw_type)
+        sides = (high,) if piece in ("one", "two", "four") else ()
+        split(lambda first, last: kernel(source, target, *sides, first, last), whole, flat.size)
+    kernels.pack_stream(flat, raw, width, high, whole * count, whole * count * width // 8)
     return raw
 
 
@@ -153,22 +146,34 @@ def unpack(raw: ArrayLike, fmt: str | Format, shape: int | tuple[int, ...], *, l
 
     out = np.empty(count, np.uint8)
     width, high = entry.storage_bits, chosen.high_first
-    if chosen.positions:
-        places = np.array(chosen.positions)
-        units = count // chosen.unit
-        split(lambda first, last: kernels.unpack_placed(data, out, places, first, last), units, count)
-    elif width == 6 and not high:
-        groups = count // 32
-        words, packed = out[: groups * 32].view(np.uint64), data[: groups * 24].view(np.uint64)
-        split(lambda first, last: kernels.unpack_six(packed, words, first, last), groups, count)
-        kernels.unpack_stream(data, out, width, high, groups * 32, groups * 24)
-    elif width in (1, 2, 4):
-        whole = count * width // 8
-        split(lambda first, last: kernels.unpack_power(data, out, width, high, first, last), whole, count)
-        kernels.unpack_stream(data, out, width, high, whole * 8 // width, whole)
-    else:
-        kernels.unpack_stream(data, out, width, high, 0, 0)
+    piece, each, codes_type, raw_type = _pieces(chosen, width)
+    whole = count // each if piece else 0
+    if piece:
+        kernel = getattr(kernels, f"unpack_{piece}")
+        source = data[: whole * each * width // 8].view(raw_type)
+        target = out[: whole * each].view(codes_type)
+        sides = (high,) if piece in ("one", "two", "four") else ()
+        split(lambda first, last: kernel(source, target, *sides, first, last), whole, count)
+    kernels.unpack_stream(data, out, width, high, whole * each, whole * each * width // 8)
     return out.reshape(dims)
+
+
+def _pieces(layout: PackingLayout, width: int) -> tuple[str, int, str, str]:
+    """The fast kernel for a layout and a width, the codes it takes at a time, and the types it sees codes and bytes as.
+
+    No name where only the bit stream kernel serves.
+    """
+    if layout.positions == _GGML:
+        return "halves", 32, "<u8", "<u8"
+    if layout.positions == _AWQ:
+        return "interleaved", 8, "<u8", "<u4"
+    if width == 6 and not layout.high_first:
+        return "six", 32, "<u8", "<u8"
+    return {
+        1: ("one", 8, "<u8", "u1"),
+        2: ("two", 4, "<u4", "u1"),
+        4: ("four", 2, "u1", "u1"),
+    }.get(width, ("", 1, "u1", "u1"))
 
 
 def _bytes_of(flat: Codes, fmt: Format, layout: PackingLayout) -> NDArray[np.uint8]:
