@@ -114,6 +114,9 @@ def _has_type(value: Attr, kind: type | tuple[type, int]) -> bool:
 
 def _check_constant(constant: Constant, where: str) -> None:
     if isinstance(constant, QTensor):
+        if constant.offset is not None:
+            problem = f"{constant.block_format!r} adds an offset to each block, which no matrix unit does"
+            raise ModelError(problem, where=where, hint="hold it dequantized")
         return
     if constant.dtype == np.float32:
         bad = int(np.count_nonzero(~np.isfinite(constant)))
