@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.oracles import need_module
+from tests.oracles import need_heavy_module, need_module
 
 SIZES = {"layers": 2, "width": 32, "hidden": 64, "heads": 4, "kv": 2, "head": 8, "vocabulary": 64}
 Weights = dict[str, np.ndarray[Any, Any]]
@@ -98,7 +98,7 @@ def gguf(path: Path, held: Weights, kind: str = "F32") -> Path:
 
 def judge(held: Weights, ids: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     """Logits by torch's own attention, norms and activations."""
-    torch: Any = need_module("torch")
+    torch: Any = need_heavy_module("torch")
     fn, s = torch.nn.functional, SIZES
     w = {k: torch.tensor(v) for k, v in held.items()}
     x = w["model.embed_tokens.weight"][torch.tensor(ids)]

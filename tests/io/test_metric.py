@@ -9,11 +9,11 @@ import pytest
 
 from hwsim.errors import DataError
 from hwsim.io.metric import METRICS
-from tests.oracles import need_module
+from tests.oracles import need_heavy_module, need_module
 
 
 def test_perplexity_equals_torch() -> None:
-    torch: Any = need_module("torch")
+    torch: Any = need_heavy_module("torch")
     rng = np.random.default_rng(0)
     logits = (rng.standard_normal((3, 9, 17)) * 20).astype(np.float32)
     ids = rng.integers(0, 17, (3, 9))
