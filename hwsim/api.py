@@ -46,7 +46,7 @@ def quantize(
         recipe: a recipe, or a target (name, file or loaded) whose ``precision`` declares one.
         data: calibration inputs [n, ...], a data set, a .npz file or a zoo name; None is the zoo model's own.
         precision: of the target; None is its default. Ignored with a recipe.
-        calibrator: ``mse`` or ``minmax``; how the target's ranges are picked. Ignored with a recipe.
+        calibrator: a name in ``hwsim.quant.CALIBRATORS``; how the target's ranges are picked. Ignored with a recipe.
 
     Raises:
         ModelError, TargetError, RecipeError, DataError: something cannot be read, or the parts do not fit together.

@@ -57,7 +57,7 @@ def compare(
         calibration: inputs that ranges are picked on; None is the zoo model's own calibration set, else the first 256
             inputs of ``data`` (a note says so). A quantized graph needs none.
         precision: a mode that every target has; None is each target's default.
-        calibrator: ``mse`` or ``minmax``.
+        calibrator: a name in ``hwsim.quant.CALIBRATORS``.
         limit: use only so many inputs.
         batch: inferences at once, for time and energy (answers do not depend on it).
         backend: who computes the matrix products: ``model``, the golden units, or ``rtl``, each target's simulated

@@ -19,9 +19,6 @@ if TYPE_CHECKING:
 CLAMPS = ("Relu", "Clip")
 """Operations that an epilogue applies to sums before they are stored."""
 
-KEEPS_STORAGE = ("MaxPool", "Flatten", "Reshape", "Transpose")
-"""Operations that work on codes: what comes in stored goes out stored the same way."""
-
 
 @dataclass(frozen=True, slots=True)
 class MatrixStep:

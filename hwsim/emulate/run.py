@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 from hwsim.emulate.epilogue import to_format
 from hwsim.emulate.health import HealthMeter
 from hwsim.emulate.matrix import MatrixEngine, Product
-from hwsim.emulate.program import KEEPS_STORAGE, MatrixStep, Program, VectorStep, bind
+from hwsim.emulate.program import MatrixStep, Program, VectorStep, bind
 from hwsim.emulate.stored import Held, Stored, max_pool, real
 from hwsim.emulate.trace import Run, TileRow, Trace, tile_rows
 from hwsim.errors import DataError, ModelError
 from hwsim.ir import OPS, Graph
 from hwsim.ir import reference as float_reference
 from hwsim.ir.infer import elements
+from hwsim.ir.ops import KEEPS_STORAGE
 from hwsim.ir.reference import check_input
 
 if TYPE_CHECKING:

@@ -169,3 +169,7 @@ OPS: Mapping[str, OpDef] = {
         OpDef("Quantize", "quantize", (1, 1), infer.same, lambda ins, attrs: ins[0], cost=_per_output(2)),
     )
 }
+
+KEEPS_STORAGE = ("MaxPool", "Flatten", "Reshape", "Transpose")
+"""Operators that pick or move elements: they commute with a per-tensor monotone quantizer, so they work on codes, and
+what comes in stored goes out stored the same way."""

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from hwsim.errors import RecipeError, unknown
 from hwsim.ir import OPS, Graph, Node, QuantParams, Value, check
+from hwsim.ir.ops import KEEPS_STORAGE
 from hwsim.ir.passes import fold_batchnorm
 from hwsim.numerics import BlockFormat, QTensor, formats, quantize_tensor
 from hwsim.quant.calibrators import calibrator
@@ -25,9 +26,6 @@ from hwsim.quant.recipe import Recipe, Scheme, is_integer
 from hwsim.quant.reconstruct import reconstruct
 from hwsim.quant.store import store_weight, takes_range
 from hwsim.quant.task import refine
-
-_MOVERS = ("MaxPool", "Flatten", "Reshape", "Transpose")
-"""Operations that pick or move elements: they commute with a per-tensor monotone quantizer."""
 
 
 def quantize(graph: Graph, recipe: Recipe, data: NDArray[Any]) -> Graph:
@@ -124,7 +122,7 @@ def _hoist(graph: Graph) -> Graph:
         for at, node in enumerate(graph.nodes):
             mover = graph.producer(node.inputs[0]) if node.op == "Quantize" else None
             quant = graph.value(node.output).quant
-            if mover is None or mover.op not in _MOVERS or quant is None or quant.block_format is not None:
+            if mover is None or mover.op not in KEEPS_STORAGE or quant is None or quant.block_format is not None:
                 continue
             if len(graph.consumers(mover.output)) != 1 or mover.output in graph.outputs:
                 continue
