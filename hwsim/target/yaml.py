@@ -63,7 +63,7 @@ def read_yaml(path: str | Path) -> Document:
         with Path(path).open("rb") as stream:
             raw = stream.read(MAX_BYTES + 1)
     except OSError as error:
-        raise TargetError(f"cannot read the target file: {error.strerror or error}", where=shown) from None
+        raise TargetError(f"cannot read the file: {error.strerror or error}", where=shown) from None
     if len(raw) > MAX_BYTES:
         raise TargetError(f"expected at most {MAX_BYTES} bytes, found more", where=shown)
     try:

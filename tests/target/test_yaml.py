@@ -98,9 +98,9 @@ def test_alias_bomb_is_refused() -> None:
 
 
 def test_files(tmp_path: Path) -> None:
-    with pytest.raises(TargetError, match="cannot read the target file: No such file"):
+    with pytest.raises(TargetError, match="cannot read the file: No such file"):
         read_yaml(tmp_path / "none.yaml")
-    with pytest.raises(TargetError, match="cannot read the target file: Is a directory"):
+    with pytest.raises(TargetError, match="cannot read the file: Is a directory"):
         read_yaml(tmp_path)
     large = tmp_path / "large.yaml"
     large.write_bytes(b"#" * (MAX_BYTES + 1))
