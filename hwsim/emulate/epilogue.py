@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hwsim.emulate import tflite
 from hwsim.errors import RecipeError
 from hwsim.ir import Node, QuantParams
 from hwsim.numerics import decode, encode
@@ -25,12 +26,12 @@ class Sums:
 
     Attributes:
         acc: [rows, n]; int32, float32 or float16. Real numbers are acc * scale + bias.
-        scale: float32 [n].
+        scale: [n]; float64 where it is an exact product of two float32 scales.
         bias: float32 [n]; None where the sums already hold it.
     """
 
     acc: NDArray[Any]
-    scale: Float
+    scale: NDArray[np.floating[Any]]
     bias: Float | None
 
 
@@ -48,10 +49,11 @@ def reals(sums: Sums, clamps: tuple[Node, ...], vector_format: str) -> Float:
     from hwsim.emulate._kernels import scale_sums
 
     low, high = bounds(clamps)
-    bias = np.zeros_like(sums.scale) if sums.bias is None else sums.bias
+    scale = sums.scale.astype(np.float32)
+    bias = np.zeros_like(scale) if sums.bias is None else sums.bias
     out = np.empty(sums.acc.shape, np.float32)
     limits = np.float32(low), np.float32(high)
-    split(partial(scale_sums, sums.acc, sums.scale, bias, *limits, out), len(out), out.size)
+    split(partial(scale_sums, sums.acc, scale, bias, *limits, out), len(out), out.size)
     return to_format(out, vector_format)
 
 
@@ -62,20 +64,23 @@ def to_format(x: Float, fmt: str) -> Float:
     return decode(encode(x, fmt, rounding="nearest_even", overflow="inf"), fmt).astype(np.float32)
 
 
-def store(sums: Sums, clamps: tuple[Node, ...], quant: QuantParams, requantize: str) -> NDArray[Any]:
+def store(sums: Sums, clamps: tuple[Node, ...], quant: QuantParams, requantize: str, *, op: str = "") -> NDArray[Any]:
     """Codes [rows, n] of the clamped sums in storage ``quant`` (per tensor).
 
     Integer sums into an integer format requantize as declared: ``fp32`` multiplies by the float32 ratio of scales and
-    rounds to nearest even; ``fixed_point`` multiplies by a 31-bit integer and shifts right, rounding half up.
+    rounds to nearest even; ``fixed_point`` multiplies by a 31-bit integer and shifts right, rounding half up; the rules
+    of TensorFlow Lite, which depend on the operator ``op``, are in ``hwsim.emulate.tflite``.
     Everything else is scaled to real numbers in float32 and encoded.
     """
     entry = element_format(quant.format)
     if sums.acc.dtype != np.int32 or sums.bias is not None or not entry.is_integer or quant.scale is None:
         return quant.quantize(reals(sums, clamps, "fp32")).codes
+    if requantize in tflite.RULES:
+        return tflite.store_sums(sums.acc, sums.scale.astype(np.float64), clamps, quant, requantize, op)
     from hwsim.emulate._kernels import requantize_fixed, requantize_float
 
     low, high = bounds(clamps)
-    wide = sums.scale.astype(np.float64)
+    wide = sums.scale.astype(np.float32).astype(np.float64)
     acc_low = _as_sums(low, wide)
     acc_high = _as_sums(high, wide)
     ratio = wide / float(quant.scale)

@@ -72,7 +72,7 @@ class MatrixEngine:
                 peak = max(peak, float(np.max(sums.acc)), -float(np.min(sums.acc)))
             overflowed += lost
             if quant is not None and quant.block_format is None:
-                parts.append(store(sums, step.clamps, quant, self.mode.requantize))
+                parts.append(store(sums, step.clamps, quant, self.mode.requantize, op=node.op))
             else:
                 parts.append(reals(sums, step.clamps, "fp32" if quant is not None else self.mode.vector_format))
         y = self._assemble(step, parts, env)
@@ -220,7 +220,8 @@ class MatrixEngine:
             start = self._start(a.codes, a.zero_at(0), b.codes, b.zero_at(0), bias)
             lost = self._overflows(a.codes, b.codes, start)
             acc = compute(a.codes, b.codes, start, self.mode.unit)
-            return Sums(acc, np.broadcast_to(a.scales[0] * b.scales[0], (n,)).astype(np.float32), left), lost
+            scale = np.asarray(a.scales[0], np.float64) * b.scales[0]
+            return Sums(acc, np.broadcast_to(scale, (n,)), left), lost
         total = np.zeros((m, n), np.float32)
         lost, begin = 0, 0
         for end in sorted({*a.bounds, *b.bounds}):

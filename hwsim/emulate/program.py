@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from hwsim.emulate import tflite
 from hwsim.errors import RecipeError
 from hwsim.ir import OPS, Graph, Node, Value, VectorWork, Workload, check
 from hwsim.ir.graph import BATCH
@@ -39,7 +40,17 @@ class VectorStep:
     work: VectorWork | None
 
 
-Step = MatrixStep | VectorStep
+@dataclass(frozen=True, slots=True)
+class CodesStep:
+    """A vector operation that the target computes on codes, from stored inputs to the stored ``output``."""
+
+    node: Node
+    clamps: tuple[Node, ...]
+    output: str
+    work: VectorWork | None
+
+
+Step = MatrixStep | VectorStep | CodesStep
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -94,6 +105,10 @@ def bind(graph: Graph, target: Target, precision: str | None = None, batch: int 
             if stored is not None:
                 taken.add(stored.name)
             steps.append(step)
+        elif mode.requantize in tflite.RULES and (chain := _on_codes(graph, node)) is not None:
+            clamps, output = chain
+            taken |= {n.name for n in (*clamps, graph.producer(output)) if n is not None}
+            steps.append(CodesStep(node, clamps, output, _vector_work(graph, node, "int32", batch)))
         else:
             steps.append(VectorStep(node, _vector_work(graph, node, mode.vector_format, batch)))
     return Program(graph, target, precision or target.default_precision, mode, batch, tuple(steps))
@@ -110,6 +125,14 @@ def _on_matrix_unit(graph: Graph, node: Node) -> bool:
 
 def _quantized(graph: Graph, name: str) -> bool:
     return name in graph.values and graph.value(name).quant is not None
+
+
+def _on_codes(graph: Graph, node: Node) -> tuple[tuple[Node, ...], str] | None:
+    """The clamps and the stored result of an operation that TensorFlow Lite computes on codes; None for others."""
+    if node.op not in tflite.ON_CODES or not all(_quantized(graph, i) for i in node.inputs):
+        return None
+    clamps, output = _chain(graph, node)
+    return (clamps, output) if _quantized(graph, output) else None
 
 
 def _chain(graph: Graph, node: Node) -> tuple[tuple[Node, ...], str]:
@@ -178,7 +201,7 @@ def _matrix_step(graph: Graph, node: Node, mode: Precision, batch: int) -> Matri
         operations=total * (2 + len(clamps)),
         input_format=unit.accumulator,
         output_format=stored,
-        compute_format="int32" if mode.requantize == "fixed_point" else "fp32",
+        compute_format="int32" if mode.requantize in ("fixed_point", tflite.REFERENCE) else "fp32",
         fused=True,
     )
     return MatrixStep(node, clamps, output, work, epilogue)

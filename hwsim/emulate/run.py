@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hwsim.emulate import tflite
 from hwsim.emulate.epilogue import to_format
 from hwsim.emulate.health import HealthMeter
 from hwsim.emulate.matrix import MatrixEngine, Product
-from hwsim.emulate.program import MatrixStep, Program, VectorStep, bind
+from hwsim.emulate.program import CodesStep, MatrixStep, Program, VectorStep, bind
 from hwsim.emulate.stored import Held, Stored, max_pool, real
 from hwsim.emulate.trace import Run, TileRow, Trace, tile_rows
 from hwsim.errors import DataError, ModelError
@@ -154,6 +155,9 @@ class _Executor:
                 env[step.output] = held
                 self.health.add(step, held, peak, overflowed, None if compared is None else compared.get(step.output))
                 made = step.output
+            elif isinstance(step, CodesStep):
+                made = step.output
+                env[made] = self._codes(step, env)
             else:
                 made = step.node.output
                 env[made] = self._vector(step, env)
@@ -162,6 +166,13 @@ class _Executor:
             for name in self.dead[at]:
                 env.pop(name, None)
         return results
+
+    def _codes(self, step: CodesStep, env: dict[str, Held]) -> Held:
+        quant = self.graph.value(step.output).quant
+        ins = [held for name in step.node.inputs if isinstance(held := env[name], Stored)]
+        assert quant is not None
+        assert len(ins) == len(step.node.inputs)
+        return tflite.on_codes(step.node, ins, step.clamps, quant, self.program.precision.requantize)
 
     def _vector(self, step: VectorStep, env: dict[str, Held]) -> Held:
         node = step.node
