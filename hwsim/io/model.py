@@ -6,16 +6,15 @@ import os
 from pathlib import Path
 
 from hwsim.errors import ModelError, unknown
-from hwsim.io import atomic
-from hwsim.ir import Graph, dumps, loads
-from hwsim.ir.text import MAX_BYTES
+from hwsim.io import qir
+from hwsim.ir import Graph
 
-SUFFIXES = (".onnx", ".qir", ".gguf")
+SUFFIXES = (".onnx", *qir.SUFFIXES, ".gguf")
 
 
 def load_model(source: str | os.PathLike[str]) -> Graph:
-    """A graph from an ``.onnx``, ``.qir`` or ``.gguf`` file, a folder with config.json and safetensors, or the zoo by
-    name (fetched on first use).
+    """A graph from an ``.onnx``, ``.qir``, ``.qir.json`` or ``.gguf`` file, a folder with config.json and safetensors,
+    or the zoo by name (fetched on first use).
 
     Raises:
         ModelError: unreadable or unsupported file; a name that is neither a file nor in the zoo.
@@ -26,8 +25,8 @@ def load_model(source: str | os.PathLike[str]) -> Graph:
         from hwsim.io.onnx import load
 
         return load(path)
-    if path.suffix == ".qir":
-        return loads(_text(path), where=str(path))
+    if qir.is_qir(path):
+        return qir.load(path)
     if path.suffix == ".gguf":
         from hwsim.io import gguf
 
@@ -50,26 +49,9 @@ def load_model(source: str | os.PathLike[str]) -> Graph:
 
 
 def save_model(graph: Graph, path: str | os.PathLike[str]) -> None:
-    """Write a graph as ``.qir`` text, whole or not at all.
+    """Write a graph as ``.qir`` text or ``.qir.json``, whole or not at all; large constants go into ``NAME.bin``.
 
     Raises:
-        ModelError: the graph does not check, the suffix is not .qir, or the file cannot be written.
+        ModelError: the graph does not check, the suffix is another, or the file cannot be written.
     """
-    file = Path(path)
-    if file.suffix != ".qir":
-        raise ModelError(f"expected a path that ends in .qir, found suffix {file.suffix!r}", where=str(file))
-    atomic.write(file, dumps(graph).encode(), ModelError)
-
-
-def _text(path: Path) -> str:
-    where = str(path)
-    try:
-        if not path.is_file():
-            raise ModelError("expected a .qir file, found " + ("a folder" if path.is_dir() else "nothing"), where=where)
-        if path.stat().st_size > MAX_BYTES:
-            raise ModelError(f"{path.stat().st_size} bytes are over the limit of {MAX_BYTES}", where=where)
-        return path.read_text(encoding="utf-8")
-    except UnicodeDecodeError:
-        raise ModelError("expected text, found other bytes", where=where) from None
-    except (OSError, ValueError) as err:
-        raise ModelError(f"cannot be read: {err}", where=where) from None
+    qir.save(graph, Path(path))

@@ -5,10 +5,24 @@ from __future__ import annotations
 import numpy as np
 
 from hwsim.errors import HwsimError, ModelError, unknown
-from hwsim.ir.graph import BATCH, Attr, Constant, Graph, Node, QuantParams, Shape
+from hwsim.ir.graph import (
+    ACCUMULATOR_OVERFLOWS,
+    ACCUMULATORS,
+    BATCH,
+    REQUANTIZERS,
+    Arithmetic,
+    Attr,
+    Constant,
+    Graph,
+    Node,
+    QuantParams,
+    Shape,
+)
 from hwsim.ir.ops import OPS, OpDef
-from hwsim.numerics import QTensor, formats
+from hwsim.numerics import BlockFormat, QTensor, formats
 from hwsim.numerics.codec import element_format
+from hwsim.numerics.format import NEGATIVE_ZEROS, OVERFLOWS, ROUNDINGS
+from hwsim.numerics.quantize import check_mode
 
 
 def check(graph: Graph) -> Graph:
@@ -38,9 +52,10 @@ def check(graph: Graph) -> Graph:
             raise ModelError(f"output {node.output!r} is assigned twice", where=where)
         _check_node(graph, node, where)
         defined.add(node.output)
-    for name in graph.outputs:
-        if name not in defined:
-            raise ModelError(f"graph output {name!r} is never computed", where=graph.name)
+    for what, names in (("graph output", graph.outputs), ("cached value", graph.cached)):
+        for name in names:
+            if name not in defined:
+                raise ModelError(f"{what} {name!r} is never computed", where=graph.name)
     for value in graph.values.values():
         if value.quant is not None:
             _check_quant(value.quant, value.shape, f"{graph.name}:{value.name}")
@@ -84,6 +99,28 @@ def _check_node(graph: Graph, node: Node, where: str) -> None:
     quant = graph.value(node.output).quant
     if op.kind == "quantize" and quant is None:
         raise ModelError("Quantize needs an output value with quantization parameters", where=where)
+    if node.arithmetic is not None:
+        if op.kind != "matrix":
+            raise ModelError(f"{node.op} is no matrix product and has no arithmetic of sums", where=where)
+        _check_arithmetic(node.arithmetic, int(inferred[1 if node.op == "Conv" else -1]), where)
+
+
+def _check_arithmetic(held: Arithmetic, channels: int, where: str) -> None:
+    for what, word, words in (
+        ("accumulator", held.accumulator, ACCUMULATORS),
+        ("overflow of an accumulator", held.overflow, ACCUMULATOR_OVERFLOWS),
+        ("requantization", held.requantize, REQUANTIZERS),
+    ):
+        if word not in words:
+            raise unknown(ModelError, what, word, words, where=where)
+    if (held.multiplier is None) != (held.shift is None):
+        raise ModelError("a multiplier needs its shift, and a shift its multiplier", where=where)
+    if held.multiplier is None or held.shift is None:
+        return
+    if held.requantize != "fixed_point" or not held.multiplier.shape == held.shift.shape == (channels,):
+        raise ModelError(f"multiplier and shift are for fixed_point, one each of {channels} channels", where=where)
+    if held.multiplier.min() < 0 or held.multiplier.max() >= 1 << 31 or held.shift.min() < 1 or held.shift.max() > 62:
+        raise ModelError("multipliers lie in 0..2^31 - 1 and shifts in 1..62", where=where)
 
 
 def _check_attrs(op: OpDef, node: Node, where: str) -> None:
@@ -114,9 +151,6 @@ def _has_type(value: Attr, kind: type | tuple[type, int]) -> bool:
 
 def _check_constant(constant: Constant, where: str) -> None:
     if isinstance(constant, QTensor):
-        if constant.offset is not None:
-            problem = f"{constant.block_format!r} adds an offset to each block, which no matrix unit does"
-            raise ModelError(problem, where=where, hint="hold it dequantized")
         return
     if constant.dtype == np.float32:
         bad = int(np.count_nonzero(~np.isfinite(constant)))
@@ -129,8 +163,19 @@ def _check_constant(constant: Constant, where: str) -> None:
 def _check_quant(quant: QuantParams, shape: Shape, where: str) -> None:
     try:
         element = element_format(quant.format)
-        if quant.block_format is not None and quant.block_format not in formats:
-            raise unknown(ModelError, "block format", quant.block_format, formats)
+        block = None if quant.block_format is None else formats[quant.block_format]
+        if block is not None and not isinstance(block, BlockFormat):
+            raise ModelError(f"{quant.block_format!r} is no block format")
+        check_mode(block, quant.mode, "mode")
+        element_format(quant.scale_format)
+        element.profile(quant.profile)
+        for what, word, words in (
+            ("rounding", quant.rounding, ROUNDINGS),
+            ("overflow", quant.overflow, OVERFLOWS),
+            ("negative-zero policy", quant.negative_zero or "keep", NEGATIVE_ZEROS),
+        ):
+            if word not in words:
+                raise unknown(ModelError, what, word, words)
     except HwsimError as e:
         raise ModelError(e.message, where=where, hint=e.hint) from None
     if quant.axis is not None and not -len(shape) <= quant.axis < len(shape):

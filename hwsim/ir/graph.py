@@ -36,7 +36,11 @@ class QuantParams:
         axis: dimension that ``scale`` runs along; None per tensor.
         block_size: elements that share one scale along ``axis``; None for no blocks.
         block_format: ``"mxfp4"``, ``"nvfp4"``, ... where the block format's own rule makes the scales.
-        rounding: rounding mode of the conversion, a name of ``hwsim.numerics``.
+        rounding, overflow: of the conversion, names of ``hwsim.numerics``.
+        negative_zero: what the conversion makes of -0 (``keep``, ``canonicalise``, ``trap``); None is the format's own.
+        profile: vendor's or library's way with ties, NaN and zeros (``Format.profiles``); None is the format's first.
+        mode: of block formats, how scales follow from data (``BlockFormat.modes``); None is the first.
+        scale_format: format that stores the scales; ``scale`` holds what is left of them there.
     """
 
     format: str
@@ -46,11 +50,22 @@ class QuantParams:
     block_size: int | None = None
     block_format: str | None = None
     rounding: str = "nearest_even"
+    overflow: str = "saturate"
+    negative_zero: str | None = None
+    profile: str | None = None
+    mode: str | None = None
+    scale_format: str = "fp32"
+
+    @property
+    def plain(self) -> bool:
+        """Ties go to even, overflow saturates, and zeros are as the format has them: what requantizers do."""
+        special = (self.negative_zero, self.profile)
+        return self.rounding == "nearest_even" and self.overflow == "saturate" and special == (None, None)
 
     def quantize(self, x: NDArray[np.floating[Any]]) -> QTensor:
-        """Store ``x`` this way (overflow saturates)."""
+        """Store ``x`` this way."""
         if self.block_format is not None:
-            return quantize_tensor(x, self.block_format, axis=-1 if self.axis is None else self.axis)
+            return quantize_tensor(x, self.block_format, axis=-1 if self.axis is None else self.axis, mode=self.mode)
         scale = np.float32(1.0) if self.scale is None else self.scale
         return quantize_tensor(
             x,
@@ -60,7 +75,10 @@ class QuantParams:
             scale=np.asarray(scale, dtype=np.float32),
             zero_point=self.zero_point,
             rounding=self.rounding,
-            overflow="saturate",
+            overflow=self.overflow,
+            negative_zero=self.negative_zero,
+            profile=self.profile,
+            scale_format=self.scale_format,
         )
 
 
@@ -80,15 +98,44 @@ class Value:
         return self.quant.block_format or self.quant.format
 
 
+ACCUMULATORS = ("int32", "fp32", "fp16")
+ACCUMULATOR_OVERFLOWS = ("wrap", "saturate", "inf")
+REQUANTIZERS = ("fp32", "fixed_point", "tflite_reference", "tflite_xnnpack")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Arithmetic:
+    """How a matrix product sums and how its sums leave, where a target has fixed it.
+
+    Attributes:
+        accumulator: ``int32``, ``fp32`` or ``fp16``.
+        overflow: what the accumulator does beyond its range: ``wrap``, ``saturate`` or (floats) ``inf``.
+        requantize: ``fp32`` multiplies integer sums by a float32 ratio, ties to even; ``fixed_point`` by an integer and
+            a right shift, ties up; ``tflite_reference`` and ``tflite_xnnpack`` as TensorFlow Lite's kernels do.
+        multiplier, shift: of ``fixed_point``, int64, one each an output channel: code = (sum * multiplier) >> shift
+            [+ zero point]. None leaves them to follow from the scales.
+    """
+
+    accumulator: str
+    overflow: str
+    requantize: str = "fp32"
+    multiplier: NDArray[np.int64] | None = None
+    shift: NDArray[np.int64] | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One operation: ONNX's vocabulary, attributes already normalised (see ``hwsim.ir.ops``)."""
+    """One operation: ONNX's vocabulary, attributes already normalised (see ``hwsim.ir.ops``).
+
+    ``arithmetic`` belongs to matrix products; None leaves it to whatever target runs the graph.
+    """
 
     name: str
     op: str
     inputs: tuple[str, ...]
     output: str
     attrs: Mapping[str, Any] = field(default_factory=dict)
+    arithmetic: Arithmetic | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -101,6 +148,9 @@ class Graph:
         nodes: in an order that defines every value before its use.
         values: every input and node output by name.
         constants: weights and tables by name; float32 (int32 for integer biases) arrays or QTensors.
+        cached: names of values that a decoder keeps from step to step (keys and values); how they are stored is their
+            ``quant``.
+        notes: where the graph comes from, words by name (``target``, ``precision``); they have no meaning.
     """
 
     name: str
@@ -109,6 +159,8 @@ class Graph:
     nodes: tuple[Node, ...]
     values: Mapping[str, Value]
     constants: Mapping[str, Constant]
+    cached: tuple[str, ...] = ()
+    notes: Mapping[str, str] = field(default_factory=dict)
 
     def __iter__(self) -> Iterator[Node]:
         return iter(self.nodes)
@@ -170,6 +222,7 @@ class Graph:
         used = {i for n in nodes for i in n.inputs} | {n.output for n in nodes} | set(self.inputs) | set(outputs)
         return replace(
             self,
+            cached=tuple(name for name in self.cached if name in used),
             nodes=nodes,
             outputs=outputs,
             values={k: v for k, v in values.items() if k in used},

@@ -1,4 +1,4 @@
-"""Rewrites of a float graph. Each pass checks the graph before and after itself and keeps its answers."""
+"""Rewrites of a graph: how passes run, verified before and after each, and one that keeps a float graph's answers."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from functools import wraps
 
 import numpy as np
 
+from hwsim.errors import ModelError
 from hwsim.ir.check import check
 from hwsim.ir.graph import Constant, Graph, Node
 
@@ -19,9 +20,26 @@ def checked(rewrite: Pass) -> Pass:
 
     @wraps(rewrite)
     def run(graph: Graph) -> Graph:
-        return check(rewrite(check(graph)))
+        return run_passes(graph, rewrite)
 
     return run
+
+
+def run_passes(graph: Graph, *passes: Pass) -> Graph:
+    """``graph`` after ``passes``, one after the other, verified before the first and after each.
+
+    Raises:
+        ModelError: the graph does not check; after a pass the error names it, for the fault is the pass's.
+    """
+    check(graph)
+    for rewrite in passes:
+        graph = rewrite(graph)
+        try:
+            check(graph)
+        except ModelError as e:
+            name = getattr(rewrite, "__name__", type(rewrite).__name__)
+            raise ModelError(f"{e.message} (pass {name} left it so)", where=e.where, hint=e.hint) from None
+    return graph
 
 
 @checked

@@ -398,7 +398,13 @@ class Catalog(Mapping[str, T], Generic[T]):
 
     def __init__(self, entries: Mapping[str, T], kind: str = "format") -> None:
         self._entries = dict(entries)
+        self._own = frozenset(entries)
         self._kind = kind
+
+    @property
+    def added(self) -> tuple[str, ...]:
+        """Names that `add` made known."""
+        return tuple(name for name in self._entries if name not in self._own)
 
     def __getitem__(self, name: str) -> T:
         if name not in self:

@@ -143,7 +143,7 @@ def test_text_refuses_damage() -> None:
 
 
 def test_text_checks_sizes_before_memory() -> None:
-    text = "hwsim-qir 1\ngraph g\ninput x : fp32[N,4]\nconst w : fp32[1000000,1000000]\noutput x\ndata\nw value AAAA\n"
+    text = "hwsim-qir 2\ngraph g\ninput x : fp32[N,4]\nconst w : fp32[1000000,1000000]\noutput x\ndata\nw value AAAA\n"
     with pytest.raises(ModelError, match="over the limit"):
         loads(text)
 
