@@ -48,6 +48,53 @@ def im2col(
 
 
 @njit(cache=True, nogil=True)
+def grouped_sums(
+    x: Any,
+    weight: Any,
+    start: Any,
+    kernel: Any,
+    stride: Any,
+    pads: Any,
+    dilation: Any,
+    size: Any,
+    out: Any,
+    first: int,
+    last: int,
+) -> int:
+    """Integers x [n, h, w, c] and weight [kh * kw, o, c / groups] -> out [n * oh * ow, o], int32, from ``start`` [o].
+
+    Padding adds nothing. Sums that leave int32 wrap.
+    """
+    _, h, w, c = x.shape
+    _, o, each = weight.shape
+    wide = o * each // c  # results that share a group's channels
+    oh, ow = size
+    for row in range(first, last):
+        image, y = row // oh, row % oh
+        for xo in range(ow):
+            acc = out[row * ow + xo]
+            acc[:] = start
+            for i in range(kernel[0]):
+                yi = y * stride[0] - pads[0] + i * dilation[0]
+                if yi < 0 or yi >= h:
+                    continue
+                for j in range(kernel[1]):
+                    xi = xo * stride[1] - pads[1] + j * dilation[1]
+                    if xi < 0 or xi >= w:
+                        continue
+                    taken, taps = x[image, yi, xi], weight[i * kernel[1] + j]
+                    if each == 1 and wide == 1:
+                        for k in range(o):
+                            acc[k] += taken[k] * taps[k, 0]
+                    else:
+                        for k in range(o):
+                            base = k // wide * each
+                            for p in range(each):
+                                acc[k] += taken[base + p] * taps[k, p]
+    return 0
+
+
+@njit(cache=True, nogil=True)
 def max_pool(
     x: Any, rank: Any, code_of: Any, kernel: Any, stride: Any, pads: Any, out: Any, first: int, last: int
 ) -> int:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwsim.emulate.epilogue import Sums, reals, store
+from hwsim.emulate.grouped import Grouped
 from hwsim.emulate.operands import Operand, block_operand, k_order, plain_operand, weight_operand
 from hwsim.emulate.program import MatrixStep, Program
 from hwsim.emulate.scaled import Scaled, product, side
@@ -21,6 +22,7 @@ from hwsim.numerics.codec import element_format
 from hwsim.numerics.threads import split
 from hwsim.numerics.unit import ScaledFusedUnit
 
+Ints = tuple[int, ...]
 Product = Callable[[NDArray[Any], NDArray[Any], NDArray[Any] | None, str], NDArray[Any]]
 """(a codes [M, K], b codes [N, K], c [M, N] or None, unit name) -> d [M, N]."""
 
@@ -35,6 +37,7 @@ class MatrixEngine:
         self.matmul = matmul
         self.weights: dict[tuple[str, int], Operand] = {}
         self.scaled: dict[tuple[str, int], Scaled] = {}
+        self.grouped: dict[str, Grouped | None] = {}
         for step in program.steps:
             if isinstance(step, MatrixStep):
                 self._lay_out(step)
@@ -54,6 +57,9 @@ class MatrixEngine:
                 self.weights[step.node.name, g] = weight_operand(held, self.unit.b_format, rows)
         except RecipeError as e:
             raise RecipeError(e.message, where=f"{self.graph.name}:{step.node.name}") from None
+        if step.work.groups > 1 and not isinstance(self.unit, ScaledFusedUnit) and step.node.name not in self.matmul:
+            parts = [self.weights[step.node.name, g] for g in range(step.work.groups)]
+            self.grouped[step.node.name] = Grouped.of(parts, self.unit, held.shape[2] * held.shape[3])
 
     def run(self, step: MatrixStep, env: dict[str, Held]) -> tuple[Held, float, int]:
         """The step's result, the largest sum, and how many sums left the accumulator."""
@@ -72,7 +78,7 @@ class MatrixEngine:
                 peak = max(peak, float(np.max(sums.acc)), -float(np.min(sums.acc)))
             overflowed += lost
             if quant is not None and quant.block_format is None:
-                parts.append(store(sums, step.clamps, quant, self.mode.requantize, op=node.op))
+                parts.append(store(sums, step.clamps, quant, self.mode.requantize, node.arithmetic, node.op))
             else:
                 parts.append(reals(sums, step.clamps, "fp32" if quant is not None else self.mode.vector_format))
         y = self._assemble(step, parts, env)
@@ -85,8 +91,7 @@ class MatrixEngine:
     def _assemble(self, step: MatrixStep, parts: list[NDArray[Any]], env: dict[str, Held]) -> NDArray[Any]:
         if step.node.op == "Conv":
             n, _, oh, ow = self._conv_shape(step, env)
-            flat = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
-            return flat.reshape(n, oh, ow, -1).transpose(0, 3, 1, 2)
+            return parts[0].reshape(n, oh, ow, -1).transpose(0, 3, 1, 2)
         x = _shape(env[step.node.inputs[0]])
         if step.node.op == "Gemm":
             return parts[0].reshape(*x[:-1], -1)
@@ -140,41 +145,65 @@ class MatrixEngine:
     def _convolution(self, step: MatrixStep, env: dict[str, Held]) -> Iterator[tuple[Sums, int]]:
         held = env[step.node.inputs[0]]
         assert isinstance(held, Stored)
-        groups, out = step.work.groups, step.work.n
-        channels = held.codes.shape[1] // groups
-        for g in range(groups):
-            part = slice(g * channels, (g + 1) * channels)
-            fill = _zero_code(held)
-            codes = self._columns(held.codes[:, part], step, fill)
-            if held.scales is not None:
-                if groups > 1:
-                    raise RecipeError(
-                        "block-scaled activations of grouped convolutions are not computed",
-                        where=f"{self.graph.name}:{step.node.name}",
-                    )
-                scales = self._columns(np.asarray(held.scales.scale, np.float32), step, np.float32(1))
-                if isinstance(self.unit, ScaledFusedUnit):
-                    left = side(codes, scales, held.scales, self.unit, channels)
-                    bias = self._bias(step.node, slice(None))
-                    yield product(left, self.scaled[step.node.name, 0], bias, self.unit), 0
-                    return
-                a = self._blocks(codes, scales, held, channels)
-            else:
-                a = plain_operand(codes, held.quant, self.unit.a_format)
-            bias = self._bias(step.node, slice(g * out, (g + 1) * out))
-            yield self._product(step.node, a, self._second(step, env, g), bias)
+        if step.work.groups == 1:
+            yield self._group(step, env, held, 0)
+            return
+        if held.scales is not None:
+            raise RecipeError(
+                "block-scaled activations of grouped convolutions are not computed",
+                where=f"{self.graph.name}:{step.node.name}",
+            )
+        yield self._at_once(step, env, held) or _beside(
+            [self._group(step, env, held, g) for g in range(step.work.groups)]
+        )
+
+    def _at_once(self, step: MatrixStep, env: dict[str, Held], held: Stored) -> tuple[Sums, int] | None:
+        """The sums of all groups in one pass; groups in which a sum might leave the accumulator go through the unit."""
+        weight = self.grouped.get(step.node.name)
+        if weight is None:
+            return None
+        a = plain_operand(held.codes, held.quant, self.unit.a_format)
+        bias = self._bias(step.node, slice(None))
+        kernel, geometry, size = self._geometry(step)
+        integers = int_table(self.unit.a_format)
+        acc, certain = weight.sums(Stored(a.codes, held.quant), integers, kernel, geometry, size, bias)
+        lost = 0
+        for g in np.flatnonzero(~certain.reshape(step.work.groups, -1).all(axis=1)):
+            part, more = self._group(step, env, held, int(g))
+            acc[:, g * step.work.n : (g + 1) * step.work.n] = part.acc
+            lost += more
+        left = None if bias is None or bias.dtype == np.int32 else np.asarray(bias, np.float32)
+        return Sums(acc, (a.scales[0] * weight.scales).astype(np.float32), left), lost
+
+    def _group(self, step: MatrixStep, env: dict[str, Held], held: Stored, g: int) -> tuple[Sums, int]:
+        """The sums [rows, n] of one group, through the unit."""
+        channels, out = held.codes.shape[1] // step.work.groups, step.work.n
+        codes = self._columns(held.codes[:, g * channels : (g + 1) * channels], step, _zero_code(held))
+        bias = self._bias(step.node, slice(g * out, (g + 1) * out))
+        if held.scales is None:
+            a = plain_operand(codes, held.quant, self.unit.a_format)
+            return self._product(step.node, a, self._second(step, env, g), bias)
+        scales = self._columns(np.asarray(held.scales.scale, np.float32), step, np.float32(1))
+        if isinstance(self.unit, ScaledFusedUnit):
+            left = side(codes, scales, held.scales, self.unit, channels)
+            return product(left, self.scaled[step.node.name, g], bias, self.unit), 0
+        return self._product(step.node, self._blocks(codes, scales, held, channels), self._second(step, env, g), bias)
+
+    def _geometry(self, step: MatrixStep) -> tuple[Ints, tuple[Ints, Ints, Ints], Ints]:
+        """(kh, kw), (strides, pads, dilations) and (oh, ow) of a convolution."""
+        attrs: Any = step.node.attrs
+        kh, kw = (int(d) for d in self.graph.shape_of(step.node.inputs[1])[2:])
+        oh, ow = (int(d) for d in self.graph.shape_of(step.node.output)[2:])
+        return (kh, kw), (tuple(attrs["strides"]), tuple(attrs["pads"]), tuple(attrs["dilations"])), (oh, ow)
 
     def _columns(self, x: NDArray[Any], step: MatrixStep, fill: Any) -> NDArray[Any]:
         """[n, c, h, w] -> [n * oh * ow, kh * kw * c]."""
         from hwsim.emulate._kernels import im2col
 
-        attrs: Any = step.node.attrs
-        kh, kw = (int(d) for d in self.graph.shape_of(step.node.inputs[1])[2:])
-        _, _, oh, ow = (d if isinstance(d, int) else 0 for d in self.graph.shape_of(step.node.output))
-        if kh == kw == 1 and tuple(attrs["strides"]) == (1, 1) and not any(attrs["pads"]):
+        (kh, kw), geometry, (oh, ow) = self._geometry(step)
+        if kh == kw == 1 and geometry[0] == (1, 1) and not any(geometry[1]):
             return np.ascontiguousarray(x.transpose(0, 2, 3, 1)).reshape(-1, x.shape[1])
         out = np.empty((x.shape[0] * oh * ow, kh * kw * x.shape[1]), x.dtype)
-        geometry = (tuple(attrs["strides"]), tuple(attrs["pads"]), tuple(attrs["dilations"]))
         nhwc = np.ascontiguousarray(x.transpose(0, 2, 3, 1))
         split(partial(im2col, nhwc, kh, kw, *geometry, x.dtype.type(fill), (oh, ow), out), len(x) * oh, out.size)
         return out
@@ -268,6 +297,14 @@ class MatrixEngine:
         exact = table_a[a].astype(np.float64) @ table_b[b].astype(np.float64).T
         exact += 0 if start is None else start
         return int(np.count_nonzero((exact >= 2.0**31) | (exact < -(2.0**31))))
+
+
+def _beside(groups: list[tuple[Sums, int]]) -> tuple[Sums, int]:
+    """The sums of groups as those of one product, and how many left the accumulator."""
+    parts = [sums for sums, _ in groups]
+    biases = [sums.bias for sums in parts if sums.bias is not None]
+    acc, scale = np.concatenate([sums.acc for sums in parts], axis=1), np.concatenate([sums.scale for sums in parts])
+    return Sums(acc, scale, np.concatenate(biases) if biases else None), sum(lost for _, lost in groups)
 
 
 def _row_sums(codes: NDArray[Any], fmt: str) -> NDArray[np.int64]:

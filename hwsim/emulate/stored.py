@@ -67,7 +67,8 @@ def _ranks(fmt: str) -> tuple[NDArray[np.uint16], NDArray[Any]]:
     """Rank of each code by value (-0 below +0, NaN above all), and the code of each rank."""
     entry = element_format(fmt)
     codes = np.arange(1 << entry.bits, dtype=entry.code_dtype)
-    values = decode(codes, fmt).astype(np.float64)
+    with np.errstate(invalid="ignore"):  # widening a signalling NaN raises the flag; NaNs are ranked apart below
+        values = decode(codes, fmt).astype(np.float64)
     order = np.lexsort((~np.signbit(values), np.where(np.isnan(values), np.inf, values), np.isnan(values)))
     rank = np.empty(len(codes), np.uint16)
     rank[order] = np.arange(len(codes), dtype=np.uint16)
