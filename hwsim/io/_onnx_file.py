@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,30 @@ OLDEST_OPSET = 7
 
 FLOATS = (TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.FLOAT16, TensorProto.BFLOAT16)
 WHOLE = (TensorProto.INT64, TensorProto.INT32, TensorProto.INT16, TensorProto.INT8, TensorProto.UINT8, TensorProto.BOOL)
+PACKED: Mapping[int, int] = {
+    TensorProto.INT2: 4,
+    TensorProto.UINT2: 4,
+    TensorProto.INT4: 2,
+    TensorProto.UINT4: 2,
+    TensorProto.FLOAT4E2M1: 2,
+}
+"""Elements in a byte of the types that share one."""
+LOW = (
+    *PACKED,
+    TensorProto.FLOAT8E4M3FN,
+    TensorProto.FLOAT8E4M3FNUZ,
+    TensorProto.FLOAT8E5M2,
+    TensorProto.FLOAT8E5M2FNUZ,
+    TensorProto.FLOAT8E8M0,
+)
+"""Types that only hold codes."""
+QONNX = ("qonnx.custom_op.general", "onnx.brevitas", "finn.custom_op.general")
+DOMAINS: Mapping[str, tuple[str, ...]] = {
+    "QuantizeLinear": ("", "ai.onnx", "com.microsoft"),
+    "DequantizeLinear": ("", "ai.onnx", "com.microsoft"),
+    **dict.fromkeys(("Quant", "IntQuant", "BipolarQuant", "FloatQuant", "Trunc"), QONNX),
+}
+"""Where operators outside the standard's own domain may live."""
 _LONGEST_LINE = 300
 
 
@@ -87,9 +111,8 @@ def verify(model: ModelProto, supported: Iterable[str], where: str) -> int:
         )
     names = sorted(supported)
     for node in model.graph.node:
-        standard = node.domain in ("", "ai.onnx")
-        if not standard or node.op_type not in names:
-            op = node.op_type if standard else f"{node.domain}::{node.op_type}"
+        if node.domain not in DOMAINS.get(node.op_type, ("", "ai.onnx")) or node.op_type not in names:
+            op = node.op_type if node.domain in ("", "ai.onnx") else f"{node.domain}::{node.op_type}"
             close = nearest(op, names)
             raise ModelError(
                 f"operator {op!r} is not supported" + (f"; the nearest is {close!r}" if close else ""),
@@ -164,18 +187,19 @@ def _check_text(model: ModelProto, where: str) -> None:
 def _check_size(tensor: TensorProto, where: str) -> None:
     """Hold the declared shape against the bytes present, before anything of that size is allocated."""
     here = f"{where}: tensor {tensor.name!r}"
-    if tensor.data_type not in (*FLOATS, *WHOLE):
+    if tensor.data_type not in (*FLOATS, *WHOLE, *LOW, TensorProto.UINT16):
         raise ModelError(f"element type {type_name(tensor.data_type)} is not supported", where=here)
     if any(d < 0 for d in tensor.dims):
         raise ModelError(f"shape {list(tensor.dims)} has a negative dimension", where=here)
     count = prod(tensor.dims)
     if tensor.HasField("raw_data"):
         held = len(tensor.raw_data)
-        wanted = count * np.dtype(onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type)).itemsize
+        width = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type)).itemsize
+        wanted = -(-count // PACKED.get(tensor.data_type, 1)) * width
         unit = "bytes"
     else:
         held = max(len(tensor.float_data), len(tensor.double_data), len(tensor.int32_data), len(tensor.int64_data))
-        wanted, unit = count, "numbers"
+        wanted, unit = -(-count // PACKED.get(tensor.data_type, 1)), "numbers"
     if held != wanted:
         raise ModelError(f"shape {list(tensor.dims)} needs {wanted} {unit}, found {held}", where=here)
 

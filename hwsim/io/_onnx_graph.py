@@ -18,15 +18,19 @@ from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, TensorProto
 
 from hwsim.errors import HwsimError, ModelError
-from hwsim.io._onnx_file import FLOATS, WHOLE, array, attributes, type_name
+from hwsim.io._onnx_file import DOMAINS, FLOATS, WHOLE, array, attributes, type_name
 from hwsim.io._onnx_shapes import FOLDED, TRIALS, Held, Known, Live, batched, fold, infer, real
-from hwsim.ir import BATCH, Graph, Node, Value, check
+from hwsim.io._quant_layout import settled, transposed
+from hwsim.ir import BATCH, Graph, Node, QuantParams, Value, check
 from hwsim.ir.graph import Attr, Constant, Shape
 from hwsim.ir.infer import elements
-from hwsim.ir.ops import OPS
+from hwsim.ir.ops import KEEPS_STORAGE, OPS
+from hwsim.numerics import QTensor
 
 MAX_ELEMENTS = 1 << 31
 """Most elements that one run-time value may have, per inference."""
+READS_CODES = ("DequantizeLinear", "Identity", "Squeeze", "Unsqueeze", *KEEPS_STORAGE)
+"""Operators that may stand between a QuantizeLinear and its DequantizeLinear."""
 _UNWRITABLE = re.compile(r"[\s\"'(),=]+")
 
 
@@ -47,6 +51,9 @@ class Op:
         """Shape of the output as onnx infers it."""
         self.elem: int = TensorProto.FLOAT
         """Element type of the output as onnx infers it."""
+        first = self.inputs[0] if self.inputs else None
+        self.coded: QuantParams | None = first.coded if isinstance(first, Live) else None
+        """Storage of the output, where the file holds codes there."""
 
     def error(self, message: str) -> ModelError:
         """A ModelError at this node."""
@@ -97,14 +104,29 @@ class Op:
             raise self.error(f"{what} {self.node.input[index]!r} holds whole numbers beyond 2^24")
         return self.new_constant(found, what)
 
-    def constant(self, index: int, what: str, change: Callable[[Any], Any] | None = None) -> str:
-        """Put a constant input into our graph, changed or as it is; its name."""
+    def constant(
+        self,
+        index: int,
+        what: str,
+        change: Callable[[Any], Any] | None = None,
+        move: Callable[[QTensor], QTensor] | None = None,
+    ) -> str:
+        """Put a constant input into our graph, changed or as it is; its name.
+
+        ``move`` does to a stored constant what ``change`` does to numbers; without it they become real numbers.
+        """
         found = self.floats(index, what)
         source = self.importer.clean(self.node.input[index])
+        held = self.inputs[index]
+        stored = held.stored if isinstance(held, Known) else None
         if change is None:
-            self.importer.constants[source] = found
+            self.importer.constants[source] = found if stored is None else stored
             return source
-        return self.new_constant(change(found), what)
+        if stored is None or move is None:
+            return self.new_constant(change(found), what)
+        name = self.importer.fresh(f"{self.name}.{what}") if source in self.importer.constants else source
+        self.importer.constants[name] = move(stored)
+        return name
 
     def new_constant(self, value: NDArray[Any], what: str) -> str:
         """Put a constant that the file does not hold as such into our graph; its name."""
@@ -131,7 +153,7 @@ class Op:
         return self.importer.values[name].shape
 
 
-Handler = Callable[[Op], str]
+Handler = Callable[[Op], "str | Known"]
 
 
 class Importer:
@@ -183,8 +205,8 @@ class Importer:
             self._node(index, node)
         return self._finish(name)
 
-    def add(self, node: Node, where: str) -> None:
-        """Append a node; its output's shape is what the IR infers."""
+    def add(self, node: Node, where: str, quant: QuantParams | None = None) -> None:
+        """Append a node; its output's shape is what the IR infers, and moved codes stay stored as they were."""
         shapes = [self.shape_of(i) for i in node.inputs]
         try:
             shape = OPS[node.op].infer(shapes, node.attrs)
@@ -194,8 +216,11 @@ class Importer:
             raise ModelError(
                 f"a value of shape {list(shape)} is over the limit of {MAX_ELEMENTS} elements", where=where
             )
+        before = self.values.get(node.inputs[0])
+        if node.op in KEEPS_STORAGE and before is not None and before.quant is not None and before.quant.axis is None:
+            quant = before.quant
         self.nodes.append(node)
-        self.values[node.output] = Value(node.output, shape)
+        self.values[node.output] = Value(node.output, shape, quant)
 
     def shape_of(self, name: str) -> Shape:
         """Shape of an emitted value or constant."""
@@ -249,11 +274,21 @@ class Importer:
             raise ModelError(f"input {missing[0]!r} is not defined before this node", where=where)
         held = [self.env[i] for i in node.input if i]
         out = node.output[0]
+        if held and held[0].coded and node.op_type not in READS_CODES:
+            raise ModelError(
+                f"{node.op_type} of codes is not supported: expected a DequantizeLinear first", where=where
+            )
         if node.op_type == "Constant":
             self.env[out] = Known((real(_constant(attrs, where), f"constant {out!r}", where),) * len(TRIALS))
         elif node.op_type == "Shape" and isinstance(held[0], Live):
             cut = slice(attrs.get("start"), attrs.get("end"))
             self.env[out] = Known(tuple(np.array(held[0].at(b), dtype=np.int64)[cut] for b in TRIALS))
+        elif (
+            isinstance(held[0] if held else None, Known)
+            and held[0].stored
+            and node.op_type in ("Identity", "Transpose")
+        ):
+            self.env[out] = held[0] if node.op_type == "Identity" else _moved(held[0], attrs, where)
         elif all(isinstance(h, Known) for h in held) and node.op_type in (*FOLDED, "Shape"):
             self.env[out] = fold(node, [self.env[i] if i else None for i in node.input], self.opset, where)
         elif node.op_type not in self.handlers:
@@ -269,12 +304,18 @@ class Importer:
         if op.op == "Resize" and op.has(3) and self.batch is not None:
             sizes = op.known(3, "sizes")
             op.inputs[3] = Known(tuple(np.concatenate([[trial], sizes[1:]]).astype(np.int64) for trial in TRIALS))
-        found = [infer(op.node, op.inputs, trial, self.opset, op.where) for trial in range(len(TRIALS))]
-        op.declared, op.elem = batched([shape for shape, _ in found], op.where), found[0][1]
+        if op.op not in DOMAINS:
+            found = [infer(op.node, op.inputs, trial, self.opset, op.where) for trial in range(len(TRIALS))]
+            op.declared, op.elem = batched([shape for shape, _ in found], op.where), found[0][1]
+        elif op.is_live(0):
+            op.declared = op.live(0).shape
         name = self.handlers[op.op](op)
+        if isinstance(name, Known):
+            self.env[op.node.output[0]] = name
+            return
         if self.values[name].shape != op.declared:
             raise op.error(f"onnx infers shape {list(op.declared)}, hwsim {list(self.values[name].shape)}")
-        self.env[op.node.output[0]] = Live(name, op.declared, op.elem)
+        self.env[op.node.output[0]] = Live(name, op.declared, op.elem, op.coded)
 
     def _keep_batch(self, op: Op) -> Known:
         """The shape of a Reshape with the batch left open, where the file was exported at one fixed batch size."""
@@ -317,7 +358,7 @@ class Importer:
             _UNWRITABLE.sub("_", name) or "model", tuple(self.inputs), tuple(outputs), (), self.values, self.constants
         )
         try:
-            return check(graph.rebuilt(nodes=nodes[::-1]))
+            return check(settled(graph.rebuilt(nodes=nodes[::-1])))
         except ModelError as err:
             raise ModelError(err.message, where=f"{self.where}: {err.where}", hint=err.hint) from None
 
@@ -332,6 +373,17 @@ class Importer:
         self.env = {
             k: replace(h, name=new) if isinstance(h, Live) and h.name == old else h for k, h in self.env.items()
         }
+
+
+def _moved(held: Known, attrs: Mapping[str, Any], where: str) -> Known:
+    """A stored constant behind a Transpose."""
+    assert held.stored is not None
+    rank = held.stored.codes.ndim
+    perm = tuple(attrs.get("perm", range(rank - 1, -1, -1)))
+    if sorted(perm) != list(range(rank)):
+        raise ModelError(f"perm {list(perm)} is not a permutation of {rank} dimensions", where=where)
+    moved = transposed(held.stored, perm)
+    return Known((moved.dequantize(),) * len(TRIALS), moved, held.coded)
 
 
 def _unique(name: str, taken: set[str]) -> str:

@@ -66,6 +66,18 @@ def global_max_pool(op: Op) -> str:
     return op.emit("ReduceMax", [x.name], {"axes": tuple(range(2, len(x.shape))), "keepdims": 1})
 
 
+def depth_to_space(op: Op) -> str:
+    """DepthToSpace: channels become pixels of a block, by two Reshapes and a Transpose."""
+    n, (channels, height, width) = int(op.attrs["blocksize"]), (int(d) for d in op.live().shape[1:])
+    deep = channels // n**2
+    columns_first = op.attrs.get("mode", "DCR") == "CRD"
+    split = (-1, deep, n, n, height, width) if columns_first else (-1, n, n, deep, height, width)
+    perm = (0, 1, 4, 2, 5, 3) if columns_first else (0, 3, 4, 1, 5, 2)
+    y = op.emit("Reshape", [op.live().name], {"shape": split}, tag="split")
+    y = op.emit("Transpose", [y], {"perm": perm}, tag="pixels")
+    return op.emit("Reshape", [y], {"shape": (-1, deep, height * n, width * n)})
+
+
 def _whole(op: Op, key: str, index: int) -> list[int] | None:
     """Whole numbers from an attribute (old opsets) or a constant input; None where not given."""
     if op.has(index):

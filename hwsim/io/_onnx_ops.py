@@ -16,6 +16,7 @@ from onnx import TensorProto
 
 from hwsim.io._onnx_file import FLOATS, type_name
 from hwsim.io._onnx_graph import Op
+from hwsim.io._quant_layout import lifted, transposed
 from hwsim.ir.graph import Attr
 
 LARGEST = float(np.finfo(np.float32).max)
@@ -99,7 +100,7 @@ def conv(op: Op) -> str:
     lift: Callable[[NDArray[np.float32]], NDArray[np.float32]] | None = None
     if len(size) == 1:
         lift = lambda v: v[:, :, None, :]  # noqa: E731
-    inputs = [op.live().name, op.constant(1, "weight", lift)]
+    inputs = [op.live().name, op.constant(1, "weight", lift, lifted)]
     if op.has(2):
         inputs.append(op.constant(2, "bias"))
     return _windowed(op, "Conv", inputs, attrs)
@@ -179,7 +180,8 @@ def gemm(op: Op) -> str:
     w = op.floats(1, "weight")
     weight = w if op.attrs.get("transB", 0) else w.T
     same = bool(op.attrs.get("transB", 0)) and alpha == 1.0
-    inputs = [op.live().name, op.constant(1, "weight") if same else op.new_constant(_scaled(weight, alpha), "weight")]
+    turn = None if alpha != 1.0 else (lambda held: transposed(held, (1, 0)))
+    inputs = [op.live().name, op.constant(1, "weight", None if same else lambda _: _scaled(weight, alpha), turn)]
     if not op.has(2) or beta == 0.0:
         return op.emit("Gemm", inputs)
     if op.is_live(2):
@@ -210,7 +212,8 @@ def matmul(op: Op) -> str:
     w = op.floats(1, "weight")
     if w.ndim < 2 or prod(w.shape[:-2]) != 1 or w.ndim > len(op.live().shape):
         raise op.error(f"a constant second operand must be one matrix [K, N], found shape {list(w.shape)}")
-    return op.emit("Gemm", [op.live().name, op.new_constant(w.reshape(w.shape[-2:]).T, "weight")])
+    turn = (lambda held: transposed(held, (1, 0))) if w.ndim == 2 else None
+    return op.emit("Gemm", [op.live().name, op.constant(1, "weight", lambda v: v.reshape(v.shape[-2:]).T, turn)])
 
 
 def binary(op: Op) -> str:

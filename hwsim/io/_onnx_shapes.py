@@ -18,13 +18,17 @@ from numpy.typing import NDArray
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 from hwsim.errors import ModelError
-from hwsim.io._onnx_file import one_line
+from hwsim.io._onnx_file import LOW, one_line
+from hwsim.ir import QuantParams
 from hwsim.ir.graph import BATCH, Shape
+from hwsim.numerics import QTensor
 
 TRIALS = (2, 3)
 """Batch sizes at which shapes are inferred; two, to see which dimensions follow the batch."""
 CEIL_MODE_OPSET = 22
 """Since then onnx infers that ``ceil_mode`` drops a window that starts in the padding, as every runtime always did."""
+CODES = frozenset(str(np.dtype(helper.tensor_dtype_to_np_dtype(kind)).name) for kind in LOW)
+"""Element types of codes, as numpy (with ml_dtypes) names them."""
 MAX_FOLDED = 1 << 28
 """Most elements that a constant computed at import may have."""
 _INFERENCE_ERRORS = (
@@ -74,11 +78,15 @@ FOLDED = (
 
 @dataclass(frozen=True)
 class Live:
-    """A value that exists only at run time; ``elem`` is its element type in the file."""
+    """A value that exists only at run time; ``elem`` is its element type in the file.
+
+    ``coded`` says that the file holds codes here, stored so; the value stands for the numbers that they mean.
+    """
 
     name: str
     shape: Shape
     elem: int = TensorProto.FLOAT
+    coded: QuantParams | None = None
 
     def at(self, batch: int) -> list[int]:
         """Its shape at one batch size."""
@@ -87,9 +95,14 @@ class Live:
 
 @dataclass(frozen=True)
 class Known:
-    """A value known at import, at each of the trial batch sizes (floats as float32)."""
+    """A value known at import, at each of the trial batch sizes (floats as float32).
+
+    ``stored`` holds the same numbers as codes and scales; ``coded`` says that the file holds the codes here.
+    """
 
     trials: tuple[NDArray[Any], ...]
+    stored: QTensor | None = None
+    coded: bool = False
 
     @property
     def fixed(self) -> NDArray[Any] | None:
@@ -106,8 +119,8 @@ Held = Live | Known | None
 
 
 def real(value: NDArray[Any], what: str, where: str) -> NDArray[Any]:
-    """Floats as float32 (an overflow is an error, rounding is not); other types as they are."""
-    if value.dtype.kind in "biu" or value.dtype == np.float32:
+    """Floats as float32 (an overflow is an error, rounding is not); whole numbers and codes as they are."""
+    if value.dtype.kind in "biu" or value.dtype == np.float32 or value.dtype.name in CODES:
         return value
     with np.errstate(over="ignore"):
         cast = value.astype(np.float32)

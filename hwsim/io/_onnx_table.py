@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from hwsim.io import _onnx_more, _onnx_ops
+from hwsim.io import _onnx_more, _onnx_ops, _onnx_quant
 from hwsim.io._onnx_graph import Handler
 
 HANDLERS: Mapping[str, Handler] = {
@@ -12,10 +12,13 @@ HANDLERS: Mapping[str, Handler] = {
     "Add": _onnx_ops.binary,
     "AveragePool": _onnx_ops.average_pool,
     "BatchNormalization": _onnx_ops.batchnorm,
+    "BipolarQuant": _onnx_quant.bipolar_quant,
     "Cast": _onnx_ops.cast,
     "Clip": _onnx_ops.clip,
     "Concat": _onnx_ops.concat,
     "Conv": _onnx_ops.conv,
+    "DepthToSpace": _onnx_more.depth_to_space,
+    "DequantizeLinear": _onnx_quant.dequantize_linear,
     "Div": _onnx_ops.binary,
     "Dropout": _onnx_ops.identity,
     "Equal": _onnx_ops.binary,
@@ -23,6 +26,7 @@ HANDLERS: Mapping[str, Handler] = {
     "Exp": _onnx_ops.unary,
     "Expand": _onnx_more.expand,
     "Flatten": _onnx_ops.flatten,
+    "FloatQuant": _onnx_quant.float_quant,
     "Floor": _onnx_ops.unary,
     "Gather": _onnx_more.gather,
     "Gelu": _onnx_more.gelu,
@@ -33,6 +37,7 @@ HANDLERS: Mapping[str, Handler] = {
     "HardSigmoid": _onnx_more.scaled,
     "HardSwish": _onnx_ops.unary,
     "Identity": _onnx_ops.identity,
+    "IntQuant": _onnx_quant.quant,
     "LayerNormalization": _onnx_more.norm,
     "LeakyRelu": _onnx_more.scaled,
     "Less": _onnx_ops.binary,
@@ -46,6 +51,8 @@ HANDLERS: Mapping[str, Handler] = {
     "Not": _onnx_more.not_,
     "Pad": _onnx_ops.pad,
     "Pow": _onnx_ops.binary,
+    "Quant": _onnx_quant.quant,
+    "QuantizeLinear": _onnx_quant.quantize_linear,
     "RMSNormalization": _onnx_more.norm,
     "Reciprocal": _onnx_ops.unary,
     "ReduceMax": _onnx_ops.reduce,
@@ -65,6 +72,7 @@ HANDLERS: Mapping[str, Handler] = {
     "Swish": _onnx_more.scaled,
     "Tanh": _onnx_ops.unary,
     "Transpose": _onnx_ops.transpose,
+    "Trunc": _onnx_quant.trunc,
     "Unsqueeze": _onnx_ops.reshape,
     "Where": _onnx_more.where,
 }

@@ -1,0 +1,364 @@
+"""Importers of stored values: QuantizeLinear and DequantizeLinear (ONNX), Quant, BipolarQuant and FloatQuant (QONNX).
+
+Codes, scales and zero points come over as they are. A value between a QuantizeLinear and its DequantizeLinear stands
+for the real numbers that its codes mean, so the pair becomes one ``Quantize``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from onnx import TensorProto
+
+from hwsim.errors import FormatError
+from hwsim.io._onnx_file import type_name
+from hwsim.io._onnx_graph import Op
+from hwsim.io._onnx_shapes import TRIALS, Known, Live
+from hwsim.io._quant_layout import lay_out, same_storage
+from hwsim.ir import Node, QuantParams
+from hwsim.numerics import QTensor, formats, quantize_tensor
+from hwsim.numerics.format import FloatLayout, Format
+
+ELEMENTS: Mapping[int, str] = {
+    TensorProto.INT2: "int2",
+    TensorProto.UINT2: "uint2",
+    TensorProto.INT4: "int4",
+    TensorProto.UINT4: "uint4",
+    TensorProto.INT8: "int8",
+    TensorProto.UINT8: "uint8",
+    TensorProto.INT32: "int32",
+    TensorProto.FLOAT4E2M1: "fp4_e2m1",
+    TensorProto.FLOAT8E4M3FN: "fp8_e4m3fn",
+    TensorProto.FLOAT8E4M3FNUZ: "fp8_e4m3fnuz",
+    TensorProto.FLOAT8E5M2: "fp8_e5m2",
+    TensorProto.FLOAT8E5M2FNUZ: "fp8_e5m2fnuz",
+    TensorProto.FLOAT8E8M0: "e8m0",
+}
+"""ONNX's element types and our formats of the same codes."""
+INTEGERS = ("int2", "uint2", "int4", "uint4", "int8", "uint8", "int32")
+ROUNDINGS = {
+    "ROUND": "nearest_even",
+    "HALF_EVEN": "nearest_even",
+    "HALF_UP": "nearest_away",
+    "CEIL": "up",
+    "FLOOR": "down",
+    "DOWN": "toward_zero",
+    "ROUND_TO_ZERO": "toward_zero",
+}
+"""QONNX's rounding modes by ours."""
+_EXACT = {
+    (1, True, False): "binary",
+    (1, True, True): "binary",
+    (2, True, True): "ternary",
+    (4, True, True): "int4_sym",
+}
+_INTS: Mapping[str, Callable[[Any], Any]] = {
+    "nearest_even": np.rint,
+    "nearest_away": lambda x: np.copysign(np.floor(np.abs(x) + 0.5), x),
+    "up": np.ceil,
+    "down": np.floor,
+    "toward_zero": np.trunc,
+}
+
+
+def constant(stored: QTensor, *, coded: bool = False) -> Known:
+    """A stored constant, as its real numbers and as its codes."""
+    return Known((stored.dequantize(),) * len(TRIALS), stored, coded)
+
+
+def quantize_linear(op: Op) -> str | Known:
+    """QuantizeLinear: of a constant, its codes; of a run-time value, a ``Quantize`` whose output it stands for."""
+    kind = int(op.attrs.get("output_dtype", 0)) or (_elem(op, 2) if op.has(2) else TensorProto.UINT8)
+    if kind not in ELEMENTS or kind in (TensorProto.INT32, TensorProto.FLOAT8E8M0):
+        raise op.error(f"storing as {type_name(kind)} is not supported")
+    if not op.attrs.get("saturate", 1):
+        raise op.error("saturate=0 is not supported: what overflows must saturate")
+    x = op.inputs[0]
+    if isinstance(x, Known):
+        value = op.floats(0, "value")
+        quant = _params(op, ELEMENTS[kind], value.shape)
+        return constant(_stored(op, quant, value), coded=True)
+    live = op.live()
+    quant = _params(op, ELEMENTS[kind], tuple(-1 if isinstance(d, str) else d for d in live.shape))
+    op.elem, op.coded = kind, quant
+    return _emit(op, quant, live.name, _name(op))
+
+
+def dequantize_linear(op: Op) -> str | Known:
+    """DequantizeLinear: a stored constant, or the end of a pair."""
+    x = op.inputs[0]
+    op.elem, op.coded = TensorProto.FLOAT, None
+    if isinstance(x, Live):
+        if x.coded is None:
+            raise op.error(f"input {x.name!r} must come from a QuantizeLinear")
+        given = _params(op, x.coded.format, tuple(-1 if isinstance(d, str) else d for d in x.shape))
+        if not same_storage(given, x.coded):
+            raise op.error("scale, zero point or axis differ from those of its QuantizeLinear")
+        return x.name
+    held = x.stored if isinstance(x, Known) else None
+    if isinstance(x, Known) and held is not None and x.coded:
+        if not same_storage(_params(op, held.format, held.shape), _storage(held)):
+            raise op.error("scale, zero point or axis differ from those of its QuantizeLinear")
+        return replace(x, coded=False)
+    codes = op.known(0, "codes")
+    kind = _elem(op, 0)
+    if kind not in ELEMENTS:
+        return _wide(op, codes)
+    quant = _params(op, ELEMENTS[kind], codes.shape)
+    scales = op.inputs[1].stored if isinstance(op.inputs[1], Known) else None
+    try:
+        bits = formats[quant.format].storage_bits  # type: ignore[union-attr]
+        raw = codes.astype(np.int8).view(np.uint8) if codes.dtype.name in ("int2", "int4") else codes
+        raw = np.ascontiguousarray(raw).view(np.uint32 if bits == 32 else np.uint8)
+        raw = raw & np.uint8((1 << bits) - 1) if bits < 8 else raw
+        scale, zero = np.asarray(quant.scale, np.float32), quant.zero_point
+        if scales is not None and quant.block_size is not None and scales.scale.shape == ():  # scales of scales
+            block = "nvfp4" if (quant.format, quant.block_size) == ("fp4_e2m1", 16) else None
+            parts = (scales.format if block is None else "ue4m3", np.float32(scales.scale), block)
+            whole = replace(scales, scale=np.ones((), np.float32)).dequantize()
+            return constant(QTensor(raw, quant.format, whole, None, quant.axis, quant.block_size, *parts))
+        return constant(QTensor(raw, quant.format, scale, zero, quant.axis, quant.block_size))
+    except FormatError as err:
+        raise op.error(f"stored constant {op.node.input[0]!r}: {err.message}") from None
+
+
+def quant(op: Op) -> str | Known:
+    """QONNX Quant (IntQuant): whole numbers of any width, narrow or not, signed or not."""
+    signed, narrow = bool(op.attrs.get("signed", 1)), bool(op.attrs.get("narrow", 0))
+    bits = _number(op, 3, "bit width")
+    if bits != int(bits) or not 1 <= bits <= 24:
+        raise op.error(f"a bit width must be a whole number of 1 to 24, found {bits:g}")
+    if (int(bits), signed) == (1, True):
+        return _bipolar(op)
+    low = -(1 << (int(bits) - 1)) + narrow if signed else 0
+    high = (1 << (int(bits) - 1)) - 1 if signed else (1 << int(bits)) - 1 - narrow
+    return _whole(op, _EXACT.get((int(bits), signed, narrow)), low, high)
+
+
+def bipolar_quant(op: Op) -> str | Known:
+    """QONNX BipolarQuant: -scale below 0, else +scale."""
+    return _bipolar(op)
+
+
+def float_quant(op: Op) -> str | Known:
+    """QONNX FloatQuant, where one of our formats has its fields and its largest value."""
+    found = [_number(op, i, what) for i, what in ((2, "exponent"), (3, "mantissa"), (4, "bias"), (5, "largest value"))]
+    if not op.attrs.get("saturation", 1) or not op.attrs.get("has_subnormal", 1):
+        raise op.error("only saturating floats with subnormals are supported")
+    for name in formats:
+        entry = formats[name]
+        if (
+            isinstance(entry, Format)
+            and isinstance(entry.layout, FloatLayout)
+            and entry.layout.signed
+            and entry.bits < 9
+        ):
+            held = entry.layout
+            fields = [held.exponent_bits, held.mantissa_bits, held.bias, float(held.magnitude(held.max_code))]
+            if fields == found and held.zero:
+                return _store(op, QuantParams(name, *_scales(op), rounding=_rounding(op)))
+    raise op.error("no format has {:g} exponent bits, {:g} mantissa bits, bias {:g} and maximum {:g}".format(*found))
+
+
+def _elem(op: Op, index: int) -> int:
+    """ONNX element type of a constant input."""
+    from onnx import helper
+
+    return int(helper.np_dtype_to_tensor_dtype(op.known(index, "codes").dtype))
+
+
+def _params(op: Op, fmt: str, shape: tuple[int, ...]) -> QuantParams:
+    """Scale, zero point, axis and block of a Quantize- or DequantizeLinear of a tensor of ``shape``."""
+    scale = op.known(1, "scale")
+    if scale.dtype != np.float32 or not np.isfinite(scale).all() or scale.size == 0:
+        raise op.error("scales must be finite float numbers")
+    block, axis = int(op.attrs.get("block_size", 0)), int(op.attrs.get("axis", 1))
+    zero: NDArray[np.int32] | None = None
+    if op.has(2) and fmt in INTEGERS:
+        held = op.known(2, "zero point")
+        if held.shape != scale.shape:
+            raise op.error(f"zero point of shape {list(held.shape)} for scales of shape {list(scale.shape)}")
+        zero = held.astype(np.int32) if np.any(held.astype(np.int32)) else None
+    if block == 0 and scale.size == 1 and scale.ndim < 2:
+        return QuantParams(fmt, scale.reshape(()), None if zero is None else zero.reshape(()))
+    if not -len(shape) <= axis < len(shape):
+        raise op.error(f"axis {axis} is outside {len(shape)} dimensions")
+    axis %= len(shape)
+    if block == 0:
+        if scale.shape != (shape[axis],):
+            raise op.error(f"scales along axis {axis} must have shape {[shape[axis]]}, found {list(scale.shape)}")
+        return QuantParams(fmt, scale, zero, axis)
+    wanted = (*shape[:axis], -(-shape[axis] // block) if block > 0 else 0, *shape[axis + 1 :])
+    if scale.shape != wanted:
+        raise op.error(
+            f"blocks of {block} along axis {axis} need scales of shape {list(wanted)}, found {list(scale.shape)}"
+        )
+    return QuantParams(fmt, scale, zero, axis, block)
+
+
+def _wide(op: Op, codes: NDArray[Any]) -> Known:
+    """A constant of whole numbers that no format of ours holds, as real numbers."""
+    if codes.dtype.kind not in "iu":
+        raise op.error(f"codes of {codes.dtype} are not supported")
+    quant = _params(op, "int32", codes.shape)
+    if quant.axis is not None or quant.zero_point is not None:
+        raise op.error(f"codes of {codes.dtype} take one scale and no zero point")
+    return Known(((codes.astype(np.float32) * np.float32(quant.scale)),) * len(TRIALS))
+
+
+def _storage(held: QTensor) -> QuantParams:
+    return QuantParams(held.format, held.scale, held.zero_point, held.axis, held.block_size)
+
+
+def _name(op: Op) -> str:
+    """Name of the real value: what the only DequantizeLinear gives, else this node's output."""
+    readers = [n for n in op.importer.model.graph.node if op.node.output[0] in n.input]
+    alone = len(readers) == 1 and readers[0].op_type == "DequantizeLinear" and readers[0].output
+    return op.importer.clean(readers[0].output[0]) if alone else op.out
+
+
+def _emit(op: Op, quant: QuantParams, source: str, out: str) -> str:
+    if op.importer.values.get(out) is not None:
+        out = op.importer.fresh(out)
+    node = Node(op.importer.fresh_node(op.name), "Quantize", (source,), out)
+    op.importer.add(node, op.where, quant)
+    return out
+
+
+def _stored(op: Op, quant: QuantParams, value: NDArray[np.float32]) -> QTensor:
+    try:
+        return quant.quantize(value)
+    except FormatError as err:
+        raise op.error(err.message) from None
+
+
+def _number(op: Op, index: int, what: str) -> float:
+    found = op.floats(index, what)
+    if found.size != 1:
+        raise op.error(f"{what} must be one number, found shape {list(found.shape)}")
+    return float(found.reshape(()))
+
+
+def _rounding(op: Op) -> str:
+    mode = str(op.attrs.get("rounding_mode", "ROUND")).upper()
+    if mode not in ROUNDINGS:
+        raise op.error(f"rounding_mode {mode!r} is not supported, only {', '.join(ROUNDINGS)}")
+    return ROUNDINGS[mode]
+
+
+def _scales(op: Op) -> tuple[NDArray[np.float32], None, int | None, int | None]:
+    """Scale, no zero point, axis and block of a QONNX node, whose scale broadcasts against its input."""
+    x = op.inputs[0]
+    shape = x.shape if isinstance(x, Live) else op.known(0, "value").shape
+    laid = lay_out(op.floats(1, "scale"), tuple(-1 if isinstance(d, str) else int(d) for d in shape))
+    if laid is None:
+        raise op.error(f"scales of shape {list(op.floats(1, 'scale').shape)} do not fit {list(shape)}")
+    return laid[0], None, laid[1], laid[2]
+
+
+def _store(op: Op, quant: QuantParams) -> str | Known:
+    """Store the input this way."""
+    if isinstance(op.inputs[0], Known):
+        return constant(_stored(op, quant, op.floats(0, "value")))
+    if quant.block_size is not None:
+        raise op.error("run-time values take scales per tensor or channel")
+    return _emit(op, quant, op.live().name, op.out)
+
+
+def _bipolar(op: Op) -> str | Known:
+    return _store(op, QuantParams("binary", *_scales(op)))
+
+
+def _whole(op: Op, exact: str | None, low: int, high: int) -> str | Known:
+    """Whole numbers of low..high: in the format with that range, or clipped into the smallest that holds it."""
+    scale, _, axis, block = _scales(op)
+    points = op.floats(2, "zero point")
+    if not (points == np.rint(points)).all() or np.abs(points).max() > 1 << 20:
+        raise op.error("zero points must be whole numbers below 2^20")
+    zeros: NDArray[np.int32] | None = None
+    if points.any():
+        if points.size != 1:
+            raise op.error(f"a zero point must be one number, found shape {list(points.shape)}")
+        zeros = np.full(scale.shape, points.reshape(()), np.int32)
+
+    def holds(name: str) -> bool:
+        entry = formats[name]
+        return isinstance(entry, Format) and entry.min_value <= low and entry.max_value >= high
+
+    fmt = exact or next(name for name in INTEGERS if holds(name))
+    entry = formats[fmt]
+    assert isinstance(entry, Format)
+    quant = QuantParams(fmt, scale, zeros, axis, block, rounding=_rounding(op))
+    if isinstance(op.inputs[0], Known):
+        return constant(_codes(op, quant, low, high))
+    if block is not None:
+        raise op.error("run-time values take scales per tensor or channel")
+    name = op.live().name
+    if (entry.min_value, entry.max_value) != (low, high):
+        name = _clip(op, name, scale, axis, 0 if zeros is None else int(points.reshape(())), low, high)
+    return _emit(op, quant, name, op.out)
+
+
+def _codes(op: Op, quant: QuantParams, low: int, high: int) -> QTensor:
+    """A constant's codes as QONNX finds them: clamp(x / scale + zero point), then round."""
+    value, scale = op.floats(0, "value"), op.floats(1, "scale")
+    zero = op.floats(2, "zero point")
+    whole = _INTS[quant.rounding](np.clip(value / scale + zero, np.float32(low), np.float32(high)))
+    entry = formats[quant.format]
+    assert isinstance(entry, Format)
+    codes = whole.astype(np.int64) & ((1 << entry.storage_bits) - 1)
+    try:
+        return QTensor(
+            codes.astype(entry.code_dtype), quant.format, np.asarray(quant.scale), quant.zero_point, quant.axis,
+            quant.block_size,
+        )  # fmt: skip
+    except FormatError as err:
+        raise op.error(err.message) from None
+
+
+def _clip(op: Op, name: str, scale: NDArray[np.float32], axis: int | None, zero: int, low: int, high: int) -> str:
+    """``name`` kept within the numbers that low..high mean."""
+    ends = [(np.float32(end - zero) * scale).astype(np.float32) for end in (low, high)]
+    if axis is None:
+        return op.emit("Clip", [name], {"min": float(ends[0]), "max": float(ends[1])}, tag="clipped")
+    along = (-1,) + (1,) * (len(op.live().shape) - axis - 1)
+    name = op.emit("Max", [name, op.new_constant(ends[0].reshape(along), "least")], tag="least")
+    return op.emit("Min", [name, op.new_constant(ends[1].reshape(along), "most")], tag="clipped")
+
+
+def trunc(op: Op) -> str:
+    """QONNX Trunc, versions 1 and 2, of a value that is stored already: drop the lowest bits of its whole numbers."""
+    second = len(op.inputs) > 5
+    scale = _number(op, 1, "scale")
+    zero, before, after = (_number(op, i, "zero point and widths") for i in (2, 3, 5 if second else 4))
+    mode = str(op.attrs.get("rounding_mode", "FLOOR")).upper()
+    if mode != "FLOOR" or scale <= 0 or not 0 < after <= 24 or not 0 < before <= 24:
+        raise op.error(f"expected FLOOR and widths of 1 to 24, found {mode}, {before:g} and {after:g}")
+    out_scale = _number(op, 4, "output scale") if second else scale
+    if not 2.0**-24 <= out_scale / scale <= 2.0**24:
+        raise op.error(f"cannot truncate from scale {scale:g} to {out_scale:g}")
+    shift = float(np.rint(np.log2(out_scale / scale))) if second else before - after
+
+    def step(kind: str, name: str, value: float, tag: str) -> str:
+        return op.emit(kind, [name, op.new_constant(np.array(value), tag)], tag=tag)
+
+    # Whole numbers first: the quotient lies within rounding of one.
+    y = step("Div", op.live().name, scale, "divided")
+    y = op.emit("Floor", [step("Add", y, zero + 0.5, "near")], tag="whole")
+    y = step("Mul", y, 2.0**-shift, "shifted")
+    if second:
+        signed, narrow = int(op.attrs.get("signed", 1)), int(op.attrs.get("narrow", 0))
+        low = -(2.0 ** (after - 1)) + narrow if signed else 0.0
+        high = 2.0 ** (after - 1) - 1 if signed else 2.0**after - 1 - narrow
+        y = op.emit("Clip", [y], {"min": low, "max": high}, tag="clipped")
+    y = step("Sub", op.emit("Floor", [y], tag="floor"), zero * 2.0**-shift if second else zero, "centred")
+    return op.emit("Mul", [y, op.new_constant(np.array(out_scale), "scale")])
+
+
+def encoded(value: NDArray[np.float32], fmt: str) -> QTensor:
+    """Numbers that ``fmt`` holds exactly, as codes with scale 1."""
+    return quantize_tensor(value, fmt, scale=np.ones((), np.float32))
