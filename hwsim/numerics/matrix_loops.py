@@ -163,6 +163,18 @@ def _run(
 
 @multiply.register
 def _(unit: FusedUnit, a: Array, b: Array, out: Array, scales: list[Array]) -> None:
+    """In narrow lanes where they hold every step exactly, else in binary64."""
+    from hwsim.numerics import narrow
+
+    if not narrow.serves(unit, a, b):
+        _wide(unit, a, b, out, scales)
+        return
+    rule = _rule(unit)
+    exponents = tuple(int(np.log2(power)) for power in (rule.least_a, rule.least_b, rule.least_c))
+    narrow.multiply(unit, a, b, out, scales, exponents, partial(_wide, unit), rule.mode)
+
+
+def _wide(unit: FusedUnit, a: Array, b: Array, out: Array, scales: list[Array]) -> None:
     from hwsim.numerics import _kernels_mma as kernels
 
     if isinstance(unit, ScaledFusedUnit):

@@ -174,7 +174,7 @@ def test_no_operand_is_decoded_as_a_whole(name: str) -> None:
     mma(a, b, None, name)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert peak < 1_000_000 < a.size  # scratch of two threads
+    assert peak < 2_000_000 < 4 * a.size  # scratch of two threads
 
 
 def test_integers_become_float32_block_by_block() -> None:
