@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from hwsim.io import load_data, load_model
     from hwsim.ir.workload import gemm
     from hwsim.numerics import QTensor, decode, encode, formats, mma, pack, quantize_tensor, units, unpack
+    from hwsim.sweep import sweep
     from hwsim.target import load_target
     from hwsim.verify import verify_rtl
 
@@ -31,6 +32,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     **dict.fromkeys(("emulate", "estimate", "quantize", "report", "workload"), "api"),
+    "sweep": "sweep.run",
     **dict.fromkeys(
         ("QTensor", "decode", "encode", "formats", "mma", "pack", "quantize_tensor", "units", "unpack"), "numerics"
     ),
@@ -41,8 +43,8 @@ _HOMES = {
     "verify_rtl": "verify",
 }
 
-_ROOMS = ("emulate", "report")
-"""Verbs that have the name of the package that serves them."""
+_ROOMS = {"emulate": "api", "report": "api", "sweep": "sweep.run"}
+"""Verbs that have the name of the package that serves them, and where they live."""
 
 __all__ = [
     "HwsimError",
@@ -63,6 +65,7 @@ __all__ = [
     "quantize",
     "quantize_tensor",
     "report",
+    "sweep",
     "units",
     "unpack",
     "verify_rtl",
@@ -75,7 +78,8 @@ class _Room(ModuleType):
 
     @property
     def _verb(self) -> Any:
-        return getattr(import_module("hwsim.api"), self.__name__.rpartition(".")[2])
+        verb = self.__name__.rpartition(".")[2]
+        return getattr(import_module(f"hwsim.{_ROOMS[verb]}"), verb)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self._verb(*args, **kwargs)

@@ -21,6 +21,7 @@ VERBS = {
     "report": "Make an HTML report from results that were written before.",
     "estimate": "Time and energy of a network or of one matrix product, without running it.",
     "quantize": "Quantize a network for a chip and write it as .qir.",
+    "sweep": "Try many designs, targets, models or formats, and keep what nothing beats.",
     "formats": "List number formats, or show one: its codes, number line, specials and source.",
     "units": "List matrix units, or show one: what it sums, how, and how we know.",
     "targets": "List chips, or show one: its numbers, their evidence and sources.",

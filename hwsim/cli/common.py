@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -115,13 +116,26 @@ def progress(quiet: bool = False) -> Iterator[Progress]:
         yield _lines()
 
 
+_SAY_EVERY_S = 10.0
+
+
 def _lines() -> Progress:
     finished: set[str] = set()
+    begun: dict[str, tuple[float, int]] = {}
+    said = time.monotonic()
 
     def show(stage: str, done: int, total: int) -> None:
+        nonlocal said
+        now = time.monotonic()
+        start, first = begun.setdefault(stage, (now, done))
         if done >= total and stage not in finished:
             finished.add(stage)
             click.echo(f"{stage}: done" if total <= 1 else f"{stage}: {done} of {total}", err=True)
+        elif done > first and now - said >= _SAY_EVERY_S:
+            said = now
+            rate = (done - first) / (now - start)
+            left = (total - done) / rate
+            click.echo(f"{stage}: {done} of {total}, {rate:.3g} a second, {left:.0f} s left", err=True)
 
     return show
 
@@ -129,10 +143,17 @@ def _lines() -> Progress:
 @contextmanager
 def _bars() -> Iterator[Progress]:
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
     from rich.progress import Progress as Bars
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
     with Bars(*columns, console=Console(stderr=True)) as bars:
         tasks: dict[str, Any] = {}
 

@@ -1,0 +1,130 @@
+"""Who computes the points: processes of this machine (joblib), or a cluster (dask.distributed).
+
+Both yield outcomes as they come, and neither loses a point when a worker dies: it is tried again elsewhere, and a point
+that takes its worker down each time is recorded as failed.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures.process import BrokenProcessPool
+from typing import Any, Protocol
+
+from hwsim.errors import DataError, ToolError
+from hwsim.sweep.evaluate import Outcome
+from hwsim.sweep.space import Point
+
+Ask = Callable[[Point], Outcome]
+Jobs = Mapping[str, Point]
+"""Key -> point."""
+
+ANSWER_S = 10
+"""Seconds that a scheduler has to answer."""
+
+_DIED = "the worker process died (killed, or out of memory)"
+
+
+class Engine(Protocol):
+    """Computes points."""
+
+    def run(self, ask: Ask, jobs: Jobs) -> Iterator[tuple[str, Outcome]]:
+        """Outcomes of the jobs, as they come."""
+        ...
+
+
+class Local:
+    """Processes of this machine.
+
+    Args:
+        workers: how many; None is one a core. With one, points are computed in this process.
+    """
+
+    def __init__(self, workers: int | None = None) -> None:
+        self.workers = workers or len(os.sched_getaffinity(0))
+
+    def run(self, ask: Ask, jobs: Jobs) -> Iterator[tuple[str, Outcome]]:
+        """Outcomes of the jobs, as they come; one that kills its worker alone twice has failed."""
+        if self.workers == 1 or len(jobs) == 1:
+            for key, point in jobs.items():
+                yield key, ask(point)
+            return
+        left, together = dict(jobs), 2
+        while left and together:
+            try:
+                yield from self._pooled(ask, left, self.workers)
+            except BrokenProcessPool:
+                together -= 1
+        for key in list(left):
+            for _ in range(2):
+                try:
+                    yield from self._pooled(ask, {key: left[key]}, 1)
+                    break
+                except BrokenProcessPool:
+                    continue
+            else:
+                yield key, Outcome(error=_DIED)
+
+    @staticmethod
+    def _pooled(ask: Ask, left: dict[str, Point], workers: int) -> Iterator[tuple[str, Outcome]]:
+        """Compute ``left`` in worker processes and strike off what is done."""
+        from joblib import Parallel, delayed, parallel_config
+
+        threads = max(1, len(os.sched_getaffinity(0)) // workers)
+        with parallel_config(backend="loky", n_jobs=max(workers, 2), inner_max_num_threads=threads):
+            pool = Parallel(return_as="generator_unordered", batch_size=1 if len(left) < 64 else "auto")
+            results = pool(delayed(_keyed)(ask, key, left[key]) for key in list(left))
+            for key, outcome in results:
+                left.pop(key, None)
+                yield key, outcome
+
+
+class Cluster:
+    """A dask cluster that is already up; its workers see the same files and have hwsim installed.
+
+    Args:
+        scheduler: address, such as ``tcp://10.0.0.1:8786``, or a file that the scheduler wrote.
+
+    Raises:
+        ToolError: dask.distributed is missing, or the scheduler does not answer.
+        DataError: the address cannot be read.
+    """
+
+    def __init__(self, scheduler: str) -> None:
+        try:
+            from distributed import Client
+        except ModuleNotFoundError:
+            raise ToolError("the engine dask needs dask.distributed", hint="pip install 'hwsim[cluster]'") from None
+        place = {"scheduler_file": scheduler} if scheduler.endswith(".json") else {"address": scheduler}
+        try:
+            self._client: Any = Client(**place, timeout=ANSWER_S, set_as_default=False)
+        except ValueError as error:
+            raise DataError(f"expected an address such as tcp://127.0.0.1:8786: {error}", where=scheduler) from None
+        except OSError as error:
+            raise ToolError(f"the scheduler does not answer: {error}", where=scheduler) from None
+        self._scheduler = scheduler
+
+    def run(self, ask: Ask, jobs: Jobs) -> Iterator[tuple[str, Outcome]]:
+        """Outcomes of the jobs, as they come; dask tries a job on other workers when one dies."""
+        from distributed import KilledWorker, as_completed
+
+        named = {self._client.submit(ask, point, pure=False): key for key, point in jobs.items()}
+        for future in as_completed(list(named), loop=self._client.loop):
+            try:
+                outcome = future.result()
+            except KilledWorker:
+                outcome = Outcome(error=_DIED)
+            except Exception as error:
+                raise ToolError(
+                    f"the cluster failed: {error}", where=self._scheduler, hint="run the same command again to go on"
+                ) from None
+            yield named[future], outcome
+            future.release()
+
+    def close(self) -> None:
+        """Leave the cluster; it stays up."""
+        self._client.close()
+
+
+def _keyed(ask: Ask, key: str, point: Point) -> tuple[str, Outcome]:
+    return key, ask(point)
