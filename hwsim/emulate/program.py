@@ -201,7 +201,7 @@ def _matrix_step(graph: Graph, node: Node, mode: Precision, batch: int) -> Matri
         operations=total * (2 + len(clamps)),
         input_format=unit.accumulator,
         output_format=stored,
-        compute_format="int32" if mode.requantize in ("fixed_point", tflite.REFERENCE) else "fp32",
+        compute_format="int32" if mode.requantize in ("fixed_point", *tflite.RULES) else "fp32",
         fused=True,
     )
     return MatrixStep(node, clamps, output, work, epilogue)

@@ -1,11 +1,12 @@
 """TensorFlow Lite's integer arithmetic: what its int8 kernels store, code for code.
 
-Two sets of kernels give different codes. ``tflite_reference`` are the reference kernels (``OpResolverType.BUILTIN_REF``;
-also what microcontrollers and NPUs follow): sums times a 31-bit multiplier, rounded twice (in a dense layer once).
-``tflite_xnnpack`` is what the interpreter runs by default on a CPU: sums times a float32 scale, rounded to even.
+Kernels differ, and with them codes. ``tflite_reference`` are the reference kernels of TensorFlow Lite 2.14
+(``OpResolverType.BUILTIN_REF``), which microcontrollers and Arm's NPUs follow: sums times a 31-bit multiplier, rounded
+twice. ``litert_reference`` are those of LiteRT 2.3, whose dense layers round once. ``litert_xnnpack`` is what LiteRT's
+interpreter runs by default on a CPU: sums times a float32 scale, rounded to even.
 Sources: tensorflow/lite/kernels/internal/common.h (MultiplyByQuantizedMultiplier), reference/integer_ops/{conv,add,
-pooling}.h, optimized_ops.h (Softmax by table), and XNNPACK's qs8-requantization and qs8-vadd; held against ai-edge-litert
-2.3.0 by ``tests/io/test_tflite.py``.
+pooling}.h, optimized_ops.h (Softmax by table), and XNNPACK's qs8-requantization and qs8-vadd; held against
+tflite-runtime 2.14.0 and ai-edge-litert 2.3.0 by ``tests/io/test_tflite.py``.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ from hwsim.ir.float_ops import windows
 from hwsim.numerics import encode, int_table
 from hwsim.numerics.codec import element_format
 
-REFERENCE, XNNPACK = "tflite_reference", "tflite_xnnpack"
-RULES = (REFERENCE, XNNPACK)
+XNNPACK = "litert_xnnpack"
+RULES = ("tflite_reference", "litert_reference", XNNPACK)
 ON_CODES = ("Add", "AveragePool", "Softmax")
 """Vector operations that TFLite computes on codes; a Quantize must follow, with Relu or Clip between at most."""
 
@@ -70,17 +71,17 @@ def store_sums(
 ) -> NDArray[Any]:
     """Codes of integer sums [rows, n] whose columns count in units of ``scale``, clamped as codes.
 
-    ``scale`` is the exact product of the input's and the weights' float32 scales; a dense layer (``op`` Gemm) of the
-    reference kernels rounds that product to float32 first, as TFLite does.
+    ``scale`` is the exact product of the input's and the weights' float32 scales; the reference kernels' dense layers
+    (``op`` Gemm) round that product to float32 first.
     """
     out_scale = np.float32(quant.scale)
     if rule == XNNPACK:
         factor = (scale.astype(np.float32) / out_scale).astype(np.float32)
         q = np.rint(acc.astype(np.float32) * factor).astype(np.int64)
-    elif op == "Gemm":
-        q = once(acc.astype(np.int64), *multiplier_of(scale.astype(np.float32).astype(np.float64) / float(out_scale)))
     else:
-        q = twice(acc.astype(np.int64), *multiplier_of(scale / float(out_scale)))
+        ratio = (scale.astype(np.float32).astype(np.float64) if op == "Gemm" else scale) / float(out_scale)
+        rounded = once if op == "Gemm" and rule == "litert_reference" else twice
+        q = rounded(acc.astype(np.int64), *multiplier_of(ratio))
     return _codes(q, clamps, quant)
 
 
@@ -109,7 +110,7 @@ def _codes(q: Integers, clamps: Sequence[Node], quant: QuantParams, *, shifted: 
             real = float(np.float32(limit) / np.float32(quant.scale))
             code = zero + int(np.copysign(np.floor(abs(real) + 0.5), real))
             limits[at] = max(limits[0], code) if at == 0 else min(limits[1], code)
-    held = np.clip(q if shifted else q + zero, *limits)
+    held = np.clip(q if shifted else q + zero, limits[0], limits[1])
     return encode(held.astype(np.float32), quant.format)
 
 
@@ -122,7 +123,8 @@ def _alike(a: QuantParams, b: QuantParams) -> bool:
 
 
 def _integers(held: Stored) -> Integers:
-    return int_table(held.quant.format)[held.codes].astype(np.int64)
+    found: Integers = int_table(held.quant.format)[held.codes].astype(np.int64)
+    return found
 
 
 def _add(a: Stored, b: Stored, quant: QuantParams, rule: str) -> Integers:

@@ -9,12 +9,12 @@ from hwsim.errors import ModelError, unknown
 from hwsim.io import qir
 from hwsim.ir import Graph
 
-SUFFIXES = (".onnx", *qir.SUFFIXES, ".gguf")
+SUFFIXES = (".onnx", *qir.SUFFIXES, ".gguf", ".tflite")
 
 
 def load_model(source: str | os.PathLike[str]) -> Graph:
-    """A graph from an ``.onnx``, ``.qir``, ``.qir.json`` or ``.gguf`` file, a folder with config.json and safetensors,
-    or the zoo by name (fetched on first use).
+    """A graph from an ``.onnx``, ``.qir``, ``.qir.json``, ``.gguf`` or ``.tflite`` file, a folder with config.json and
+    safetensors, or the zoo by name (fetched on first use).
 
     Raises:
         ModelError: unreadable or unsupported file; a name that is neither a file nor in the zoo.
@@ -31,6 +31,10 @@ def load_model(source: str | os.PathLike[str]) -> Graph:
         from hwsim.io import gguf
 
         return gguf.load(path)
+    if path.suffix == ".tflite":
+        from hwsim.io import tflite
+
+        return tflite.load(path)
     if (path / "config.json").is_file():
         from hwsim.io import safetensors
 

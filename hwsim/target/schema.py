@@ -87,8 +87,8 @@ class Precision(_Sourced):
         unit: matrix unit, a name in ``hwsim.units``.
         weights, activations: how they are stored.
         requantize: ``fp32`` multiplies accumulators by a float32 scale; ``fixed_point`` by an int32 multiplier and a
-            right shift; ``tflite_reference`` and ``tflite_xnnpack`` as TensorFlow Lite's two sets of kernels do, which
-            also add, pool and take softmax on codes (``hwsim.emulate.tflite``).
+            right shift; ``tflite_reference``, ``litert_reference`` and ``litert_xnnpack`` as those kernels of TensorFlow
+            Lite do, which also add, pool and take softmax on codes (``hwsim.emulate.tflite``).
         vector_format: what values between vector operations are stored in.
         macs_per_cycle: multiply-accumulates a core (an SM) does in a cycle; needed by ``gpu`` machines.
         multicast: neighbouring thread blocks that fetch a common operand once (Hopper's clusters); ``gpu`` only.
@@ -106,7 +106,7 @@ class Precision(_Sourced):
     unit: Name
     weights: TensorFormat
     activations: TensorFormat
-    requantize: Literal["fp32", "fixed_point", "tflite_reference", "tflite_xnnpack"]
+    requantize: Literal["fp32", "fixed_point", "tflite_reference", "litert_reference", "litert_xnnpack"]
     vector_format: Literal["fp32", "fp16", "bf16"]
     macs_per_cycle: Count | None = None
     multicast: Count | None = None
