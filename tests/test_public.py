@@ -31,6 +31,7 @@ PUBLIC = [
     "quantize",
     "quantize_tensor",
     "report",
+    "sweep",
     "units",
     "unpack",
     "verify_rtl",
@@ -75,7 +76,7 @@ def test_help_loads_nothing_heavy() -> None:
 
 
 @pytest.mark.parametrize(
-    "verb", ["emulate", "verify", "report", "estimate", "quantize", "formats", "units", "targets", "zoo"]
+    "verb", ["emulate", "verify", "report", "estimate", "quantize", "sweep", "formats", "units", "targets", "zoo"]
 )
 def test_help_of_a_verb_loads_nothing_heavy(verb: str) -> None:
     assert loaded_after("from hwsim.cli import run", f"run([{verb!r}, '--help'])") == set()
@@ -85,7 +86,7 @@ def test_formats_load_neither_models_nor_targets() -> None:
     assert loaded_after("import hwsim", "hwsim.formats['int4']") == {"numpy"}
 
 
-@pytest.mark.parametrize("verb", ["emulate", "report"])
+@pytest.mark.parametrize("verb", ["emulate", "report", "sweep"])
 @pytest.mark.parametrize("first", ["", "import hwsim.emulate, hwsim.report", "from hwsim.emulate import bind"])
 def test_verbs_named_like_packages_are_both(verb: str, first: str) -> None:
     code = f"{first}\nimport hwsim, inspect\nv = hwsim.{verb}\nassert callable(v) and v.__path__, v\n"
