@@ -47,6 +47,8 @@ DOMAINS: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(("Quant", "IntQuant", "BipolarQuant", "FloatQuant", "Trunc"), QONNX),
 }
 """Where operators outside the standard's own domain may live."""
+STORAGE = "hwsim.storage"
+"""Key of a node's metadata that name what an element type of ONNX's does not say: our formats, as a JSON object."""
 _LONGEST_LINE = 300
 
 

@@ -274,7 +274,8 @@ class Importer:
             raise ModelError(f"input {missing[0]!r} is not defined before this node", where=where)
         held = [self.env[i] for i in node.input if i]
         out = node.output[0]
-        if held and held[0].coded and node.op_type not in READS_CODES:
+        first = held[0] if held else None
+        if first is not None and first.coded and node.op_type not in READS_CODES:
             raise ModelError(
                 f"{node.op_type} of codes is not supported: expected a DequantizeLinear first", where=where
             )
@@ -283,12 +284,8 @@ class Importer:
         elif node.op_type == "Shape" and isinstance(held[0], Live):
             cut = slice(attrs.get("start"), attrs.get("end"))
             self.env[out] = Known(tuple(np.array(held[0].at(b), dtype=np.int64)[cut] for b in TRIALS))
-        elif (
-            isinstance(held[0] if held else None, Known)
-            and held[0].stored
-            and node.op_type in ("Identity", "Transpose")
-        ):
-            self.env[out] = held[0] if node.op_type == "Identity" else _moved(held[0], attrs, where)
+        elif isinstance(first, Known) and first.stored is not None and node.op_type in ("Identity", "Transpose"):
+            self.env[out] = first if node.op_type == "Identity" else _moved(first.stored, first.coded, attrs, where)
         elif all(isinstance(h, Known) for h in held) and node.op_type in (*FOLDED, "Shape"):
             self.env[out] = fold(node, [self.env[i] if i else None for i in node.input], self.opset, where)
         elif node.op_type not in self.handlers:
@@ -375,15 +372,14 @@ class Importer:
         }
 
 
-def _moved(held: Known, attrs: Mapping[str, Any], where: str) -> Known:
+def _moved(held: QTensor, coded: bool, attrs: Mapping[str, Any], where: str) -> Known:
     """A stored constant behind a Transpose."""
-    assert held.stored is not None
-    rank = held.stored.codes.ndim
+    rank = held.codes.ndim
     perm = tuple(attrs.get("perm", range(rank - 1, -1, -1)))
     if sorted(perm) != list(range(rank)):
         raise ModelError(f"perm {list(perm)} is not a permutation of {rank} dimensions", where=where)
-    moved = transposed(held.stored, perm)
-    return Known((moved.dequantize(),) * len(TRIALS), moved, held.coded)
+    moved = transposed(held, perm)
+    return Known((moved.dequantize(),) * len(TRIALS), moved, coded)
 
 
 def _unique(name: str, taken: set[str]) -> str:

@@ -13,6 +13,8 @@ from hwsim.io._onnx_shapes import Live
 from hwsim.ir.float_layout import COORDINATES, NEAREST
 from hwsim.ir.graph import BATCH, Attr, Node
 
+WHOLE_BATCH = 10**9
+"""An end of a Slice that no batch reaches: exporters write 10^9 or more for "all of it"."""
 _DEFAULTS = {"LeakyRelu": {"alpha": 0.01}, "HardSigmoid": {"alpha": 0.2, "beta": 0.5}, "Swish": {"alpha": 1.0}}
 
 
@@ -99,7 +101,7 @@ def slice_(op: Op) -> str:
     cuts = []
     for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
         dim = x.shape[axis % len(x.shape)]
-        if dim == BATCH and start == 0 and end >= 1 << 31 and step == 1:
+        if dim == BATCH and start == 0 and end >= WHOLE_BATCH and step == 1:
             continue
         if isinstance(dim, str) or step == 0:
             raise op.error(f"a Slice of axis {axis} of {list(x.shape)} with step {step} is not supported")

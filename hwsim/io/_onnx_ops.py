@@ -17,6 +17,7 @@ from onnx import TensorProto
 from hwsim.io._onnx_file import FLOATS, type_name
 from hwsim.io._onnx_graph import Op
 from hwsim.io._quant_layout import lifted, transposed
+from hwsim.ir import Node, QuantParams
 from hwsim.ir.graph import Attr
 
 LARGEST = float(np.finfo(np.float32).max)
@@ -237,6 +238,10 @@ def total(op: Op) -> str:
     """Sum, Max or Min of any number of inputs, taken in pairs from the left; run-time values first."""
     pairwise = "Add" if op.op == "Sum" else op.op
     order = sorted(range(len(op.inputs)), key=lambda i: not op.is_live(i))
+    idle = {"Max": -np.inf, "Min": np.inf}.get(op.op)
+    order = [i for i in order if op.is_live(i) or idle is None or not np.all(op.known(i, "operand") == idle)]
+    if len(order) == 1 and len(op.inputs) > 1:
+        return op.live(order[0]).name
     names = [op.operand(i, "operand") for i in order]
     for at, name in enumerate(names[1:], start=2):
         names[0] = op.emit(pairwise, [names[0], name], tag="" if at == len(names) else f"part{at - 1}")
@@ -364,8 +369,16 @@ def identity(op: Op) -> str:
 
 
 def cast(op: Op) -> str:
-    """Cast to a type that holds the same numbers: values are real here."""
+    """Cast to a type that holds the same numbers: values are real here. One to 16 bits and straight back rounds."""
     to, held = op.attrs.get("to"), op.live().elem
+    short = {TensorProto.FLOAT16: "fp16", TensorProto.BFLOAT16: "bf16"}.get(to or 0)
+    readers = [n for n in op.importer.model.graph.node if op.node.output[0] in n.input]
+    back = all(n.op_type == "Cast" and n.attribute and n.attribute[0].i == TensorProto.FLOAT for n in readers)
+    if short is not None and held == TensorProto.FLOAT and op.importer.uses[op.node.output[0]] == len(readers) and back:
+        op.importer.add(
+            Node(op.importer.fresh_node(op.name), "Quantize", (op.live().name,), op.out), op.where, QuantParams(short)
+        )
+        return op.out
     if to not in FLOATS and (held in FLOATS or to == TensorProto.BOOL != held):
         raise op.error(f"a run-time Cast to {type_name(op.attrs.get('to', 0))} is not supported")
     return op.live().name

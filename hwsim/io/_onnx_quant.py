@@ -6,6 +6,7 @@ for the real numbers that its codes mean, so the pair becomes one ``Quantize``.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -15,12 +16,12 @@ from numpy.typing import NDArray
 from onnx import TensorProto
 
 from hwsim.errors import FormatError
-from hwsim.io._onnx_file import type_name
+from hwsim.io._onnx_file import STORAGE, type_name
 from hwsim.io._onnx_graph import Op
 from hwsim.io._onnx_shapes import TRIALS, Known, Live
 from hwsim.io._quant_layout import lay_out, same_storage
 from hwsim.ir import Node, QuantParams
-from hwsim.numerics import QTensor, formats, quantize_tensor
+from hwsim.numerics import BlockFormat, QTensor, decode, encode, formats
 from hwsim.numerics.format import FloatLayout, Format
 
 ELEMENTS: Mapping[int, str] = {
@@ -50,6 +51,7 @@ ROUNDINGS = {
     "ROUND_TO_ZERO": "toward_zero",
 }
 """QONNX's rounding modes by ours."""
+_Scales = tuple[NDArray[np.float32], NDArray[np.int32] | None, int | None, int | None]
 _EXACT = {
     (1, True, False): "binary",
     (1, True, True): "binary",
@@ -84,6 +86,10 @@ def quantize_linear(op: Op) -> str | Known:
         return constant(_stored(op, quant, value), coded=True)
     live = op.live()
     quant = _params(op, ELEMENTS[kind], tuple(-1 if isinstance(d, str) else d for d in live.shape))
+    fmt = _said(op).get("format", quant.format)
+    if fmt != quant.format and not _holds(quant.format, fmt):
+        raise op.error(f"metadata say {fmt}, which {quant.format} does not hold")
+    quant = replace(quant, format=fmt)
     op.elem, op.coded = kind, quant
     return _emit(op, quant, live.name, _name(op))
 
@@ -121,7 +127,7 @@ def dequantize_linear(op: Op) -> str | Known:
             parts = (scales.format if block is None else "ue4m3", np.float32(scales.scale), block)
             whole = replace(scales, scale=np.ones((), np.float32)).dequantize()
             return constant(QTensor(raw, quant.format, whole, None, quant.axis, quant.block_size, *parts))
-        return constant(QTensor(raw, quant.format, scale, zero, quant.axis, quant.block_size))
+        return constant(_restored(QTensor(raw, quant.format, scale, zero, quant.axis, quant.block_size), _said(op)))
     except FormatError as err:
         raise op.error(f"stored constant {op.node.input[0]!r}: {err.message}") from None
 
@@ -160,8 +166,49 @@ def float_quant(op: Op) -> str | Known:
             held = entry.layout
             fields = [held.exponent_bits, held.mantissa_bits, held.bias, float(held.magnitude(held.max_code))]
             if fields == found and held.zero:
-                return _store(op, QuantParams(name, *_scales(op), rounding=_rounding(op)))
+                return _store(op, QuantParams(name, *_scales(op, False), rounding=_rounding(op)))
     raise op.error("no format has {:g} exponent bits, {:g} mantissa bits, bias {:g} and maximum {:g}".format(*found))
+
+
+def _said(op: Op) -> dict[str, str]:
+    """What metadata add to an element type: names of our formats."""
+    text = next((entry.value for entry in op.node.metadata_props if entry.key == STORAGE), "{}")
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict) or not all(isinstance(v, str) and v in formats for v in found.values()):
+        raise op.error(f"metadata {STORAGE} must name formats, found {text[:100]!r}")
+    return found
+
+
+def _holds(wide: str, fmt: str) -> bool:
+    """Every whole number that ``fmt`` stores is one of ``wide``."""
+    outer, inner = formats[wide], formats[fmt]
+    if not isinstance(outer, Format) or not isinstance(inner, Format) or not (outer.is_integer and inner.is_integer):
+        return False
+    return outer.min_value <= inner.min_value and inner.max_value <= outer.max_value
+
+
+def _restored(held: QTensor, said: Mapping[str, str]) -> QTensor:
+    """A constant in the formats that metadata name, where its numbers fit them."""
+    fmt, small, block = (said.get(key) for key in ("format", "scale_format", "block_format"))
+    if fmt is not None and fmt != held.format:
+        codes = encode(decode(held.codes, held.format), fmt)
+        if not np.array_equal(decode(codes, fmt), decode(held.codes, held.format)):
+            raise FormatError(f"metadata say {fmt}, which does not hold its numbers")
+        held = replace(held, codes=codes, format=fmt)
+    if small is not None:
+        if not np.array_equal(decode(encode(held.scale, small), small), held.scale):
+            raise FormatError(f"metadata say scales of {small}, which does not hold them")
+        held = replace(held, scale_format=small)
+    if block is not None:
+        entry = formats[block]
+        own = (entry.element, entry.block_size, entry.scale_format) if isinstance(entry, BlockFormat) else None
+        if own != (held.format, held.block_size, held.scale_format):
+            raise FormatError(f"metadata say {block}, which is stored otherwise")
+        held = replace(held, block_format=block)
+    return held
 
 
 def _elem(op: Op, index: int) -> int:
@@ -250,14 +297,23 @@ def _rounding(op: Op) -> str:
     return ROUNDINGS[mode]
 
 
-def _scales(op: Op) -> tuple[NDArray[np.float32], None, int | None, int | None]:
-    """Scale, no zero point, axis and block of a QONNX node, whose scale broadcasts against its input."""
-    x = op.inputs[0]
+def _scales(op: Op, pointed: bool) -> _Scales:
+    """Scale, zero point, axis and block of a QONNX node, whose scale and zero point broadcast against its input."""
+    x, scale = op.inputs[0], op.floats(1, "scale")
     shape = x.shape if isinstance(x, Live) else op.known(0, "value").shape
-    laid = lay_out(op.floats(1, "scale"), tuple(-1 if isinstance(d, str) else int(d) for d in shape))
+    points = op.floats(2, "zero point") if pointed else np.zeros((), np.float32)
+    if not (points == np.rint(points)).all() or np.abs(points).max() > 1 << 20:
+        raise op.error("zero points must be whole numbers below 2^20")
+    try:
+        both = scale + 1j * points  # one array, so that both have one layout
+    except ValueError:
+        both = np.zeros((0,) * (len(shape) + 1))
+    laid = lay_out(both, tuple(-1 if isinstance(d, str) else int(d) for d in shape))
     if laid is None:
-        raise op.error(f"scales of shape {list(op.floats(1, 'scale').shape)} do not fit {list(shape)}")
-    return laid[0], None, laid[1], laid[2]
+        raise op.error(f"scales of shape {list(scale.shape)} and their zero points do not fit {list(shape)}")
+    found, axis, block = laid
+    zero = np.asarray(found.imag).astype(np.int32) if points.any() else None
+    return np.asarray(found.real).astype(np.float32), zero, axis, block
 
 
 def _store(op: Op, quant: QuantParams) -> str | Known:
@@ -270,20 +326,12 @@ def _store(op: Op, quant: QuantParams) -> str | Known:
 
 
 def _bipolar(op: Op) -> str | Known:
-    return _store(op, QuantParams("binary", *_scales(op)))
+    return _store(op, QuantParams("binary", *_scales(op, False)))
 
 
 def _whole(op: Op, exact: str | None, low: int, high: int) -> str | Known:
     """Whole numbers of low..high: in the format with that range, or clipped into the smallest that holds it."""
-    scale, _, axis, block = _scales(op)
-    points = op.floats(2, "zero point")
-    if not (points == np.rint(points)).all() or np.abs(points).max() > 1 << 20:
-        raise op.error("zero points must be whole numbers below 2^20")
-    zeros: NDArray[np.int32] | None = None
-    if points.any():
-        if points.size != 1:
-            raise op.error(f"a zero point must be one number, found shape {list(points.shape)}")
-        zeros = np.full(scale.shape, points.reshape(()), np.int32)
+    scale, zeros, axis, block = _scales(op, True)
 
     def holds(name: str) -> bool:
         entry = formats[name]
@@ -299,7 +347,7 @@ def _whole(op: Op, exact: str | None, low: int, high: int) -> str | Known:
         raise op.error("run-time values take scales per tensor or channel")
     name = op.live().name
     if (entry.min_value, entry.max_value) != (low, high):
-        name = _clip(op, name, scale, axis, 0 if zeros is None else int(points.reshape(())), low, high)
+        name = _clip(op, name, scale, axis, zeros, low, high)
     return _emit(op, quant, name, op.out)
 
 
@@ -320,9 +368,11 @@ def _codes(op: Op, quant: QuantParams, low: int, high: int) -> QTensor:
         raise op.error(err.message) from None
 
 
-def _clip(op: Op, name: str, scale: NDArray[np.float32], axis: int | None, zero: int, low: int, high: int) -> str:
+def _clip(
+    op: Op, name: str, scale: NDArray[np.float32], axis: int | None, zero: NDArray[np.int32] | None, low: int, high: int
+) -> str:
     """``name`` kept within the numbers that low..high mean."""
-    ends = [(np.float32(end - zero) * scale).astype(np.float32) for end in (low, high)]
+    ends = [((end - (0 if zero is None else zero)) * scale).astype(np.float32) for end in (low, high)]
     if axis is None:
         return op.emit("Clip", [name], {"min": float(ends[0]), "max": float(ends[1])}, tag="clipped")
     along = (-1,) + (1,) * (len(op.live().shape) - axis - 1)
@@ -357,8 +407,3 @@ def trunc(op: Op) -> str:
         y = op.emit("Clip", [y], {"min": low, "max": high}, tag="clipped")
     y = step("Sub", op.emit("Floor", [y], tag="floor"), zero * 2.0**-shift if second else zero, "centred")
     return op.emit("Mul", [y, op.new_constant(np.array(out_scale), "scale")])
-
-
-def encoded(value: NDArray[np.float32], fmt: str) -> QTensor:
-    """Numbers that ``fmt`` holds exactly, as codes with scale 1."""
-    return quantize_tensor(value, fmt, scale=np.ones((), np.float32))

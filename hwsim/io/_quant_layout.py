@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from math import gcd
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,8 +13,6 @@ from numpy.typing import NDArray
 from hwsim.ir import Graph, QuantParams
 from hwsim.ir.graph import Constant
 from hwsim.numerics import QTensor
-
-Array = NDArray[np.float32]
 
 
 def transposed(held: QTensor, perm: Sequence[int]) -> QTensor:
@@ -37,7 +36,7 @@ def lifted(held: QTensor) -> QTensor:
     return replace(held, codes=held.codes[:, :, None], scale=scale, zero_point=zero, axis=axis)
 
 
-def spread(part: NDArray[np.generic], shape: Sequence[int], axis: int | None, block: int | None) -> NDArray[np.generic]:
+def spread(part: NDArray[Any], shape: Sequence[int], axis: int | None, block: int | None) -> NDArray[Any]:
     """Scales (or zero points) with as many dimensions as the tensor, so that they broadcast against it."""
     if axis is None:
         return part
@@ -46,7 +45,7 @@ def spread(part: NDArray[np.generic], shape: Sequence[int], axis: int | None, bl
     return np.repeat(part, block, axis=axis).take(np.arange(shape[axis]), axis=axis)
 
 
-def lay_out(scale: Array, shape: tuple[int, ...]) -> tuple[Array, int | None, int | None] | None:
+def lay_out(scale: NDArray[Any], shape: tuple[int, ...]) -> tuple[NDArray[Any], int | None, int | None] | None:
     """Scale, axis and block size of scales that broadcast against ``shape`` (-1: the batch); None where they do not."""
     if scale.ndim > len(shape):
         if scale.size != 1:
@@ -66,7 +65,7 @@ def lay_out(scale: Array, shape: tuple[int, ...]) -> tuple[Array, int | None, in
     return np.ascontiguousarray(np.take(full, np.arange(0, shape[axis], size), axis=axis)), axis, size
 
 
-def _run(full: Array, axis: int) -> int:
+def _run(full: NDArray[Any], axis: int) -> int:
     """Length of the equal runs along ``axis``."""
     lines = np.moveaxis(full, axis, -1).reshape(-1, full.shape[axis])
     changes = np.flatnonzero((lines[:, 1:] != lines[:, :-1]).any(axis=0)) + 1
@@ -76,7 +75,7 @@ def _run(full: Array, axis: int) -> int:
 def same_storage(a: QuantParams, b: QuantParams) -> bool:
     """The same scales bit for bit, zero points, axis and blocks."""
 
-    def equal(x: NDArray[np.generic] | None, y: NDArray[np.generic] | None) -> bool:
+    def equal(x: NDArray[Any] | None, y: NDArray[Any] | None) -> bool:
         return x is y or (x is not None and y is not None and x.shape == y.shape and x.tobytes() == y.tobytes())
 
     where = (a.axis, a.block_size) == (b.axis, b.block_size)
