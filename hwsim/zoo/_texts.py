@@ -8,7 +8,7 @@ from __future__ import annotations
 import bz2
 import html
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,9 @@ from hwsim.errors import ToolError
 MAX_TEXT_BYTES = 64 << 20
 WINDOW = 512
 PAIR_LENGTH = 32
+LLAMA_LENGTH = 256
+"""Tokens of one window of the decoder that is trained here; its test takes up to WINDOWS_A_PAGE of a page."""
+WINDOWS_A_PAGE = 6
 _NESTED = (re.compile(r"\{\{[^{}]*\}\}"), re.compile(r"\{\|[^{}]*\|\}"))
 _LINK = re.compile(r"\[\[(?:[^\[\]|]*\|)?([^\[\]|]*)\]\]")
 _DROPPED = tuple(
@@ -55,6 +58,20 @@ def pages(dump: bytes) -> Iterator[str]:
             yield plain(body)
 
 
+def split_pages(dump: bytes) -> dict[str, list[str]]:
+    """The pages of a dump for training, by their number: 0 of 10 tests, 5 of 10 validates, the rest trains."""
+    found: dict[str, list[str]] = {"train": [], "valid": [], "test": []}
+    for at, page in enumerate(pages(dump)):
+        found[{0: "test", 5: "valid"}.get(at % 10, "train")].append(page)
+    return found
+
+
+def page_windows(pages: Sequence[NDArray[np.int32]], length: int, each: int) -> NDArray[np.int32]:
+    """The first ``each`` whole windows of every page's token ids, [n, length]."""
+    rows = [ids[: min(len(ids) // length, each) * length].reshape(-1, length) for ids in pages]
+    return np.concatenate(rows)
+
+
 def plain(markup: str) -> str:
     """Wiki markup as the sentences a reader sees, one paragraph a line."""
     for pattern in _DROPPED[:5]:
@@ -69,6 +86,17 @@ def plain(markup: str) -> str:
         markup = pattern.sub("", markup)
     lines = (re.sub(r"\s+", " ", line).strip() for line in html.unescape(markup).splitlines())
     return "\n".join(line for line in lines if line and line[0] not in "=*#:;|!{}")
+
+
+def llama_windows(dump: bytes, tokenizer: bytes, split: str) -> NDArray[np.int32]:
+    """Token ids [n, 256] for the decoder trained here: ``test``, up to six windows of every page held out of its
+    training; ``calib``, the head of its first 32 training pages that are long enough."""
+    encode = _tokenizers().Tokenizer.from_str(tokenizer.decode("utf-8"))
+    texts = split_pages(dump)["test" if split == "test" else "train"]
+    ids = [np.array(encode.encode(text).ids, np.int32) for text in texts]
+    if split == "test":
+        return page_windows(ids, LLAMA_LENGTH, WINDOWS_A_PAGE)
+    return page_windows(ids, LLAMA_LENGTH, 1)[:32]
 
 
 def pairs(table: bytes, tokenizer: bytes) -> tuple[NDArray[np.int32], NDArray[np.int32]]:

