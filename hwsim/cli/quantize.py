@@ -1,15 +1,14 @@
-"""``hwsim quantize``: a float network -> the same network stored in low bits, as .qir text."""
+"""``hwsim quantize``: a float network -> the same network stored in low bits, as .qir or ONNX."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from hwsim.cli.common import emit_json, facts, json_option, table, writable_folder
-from hwsim.errors import ModelError, RecipeError
+from hwsim.errors import RecipeError
 
 if TYPE_CHECKING:
     from hwsim.ir import Graph
@@ -23,7 +22,9 @@ if TYPE_CHECKING:
 )
 @click.argument("model")
 @click.option("--target", required=True, metavar="T", help="Chip whose formats to use: a name or a .yaml file.")
-@click.option("-o", "--out", required=True, metavar="FILE.qir", help="Where to write the quantized network.")
+@click.option(
+    "-o", "--out", required=True, metavar="FILE", help="Where to write: .qir, .qir.json, .onnx or .qonnx.onnx."
+)
 @click.option("--precision", metavar="P", help="A mode of the target; default: its own default.")
 @click.option(
     "--data", metavar="D", help="Calibration inputs: a .npz file or a zoo name; default: the zoo model's own."
@@ -57,15 +58,17 @@ def command(
     equalize: str | None,
     as_json: bool,
 ) -> None:
-    """Quantize MODEL (.onnx or a zoo name) for a target after training, and write it as .qir text."""
+    """Quantize MODEL (a file or a zoo name) for a target after training, and write it as the suffix of FILE says.
+
+    .qir and .qir.json are hwsim's own; .onnx stores values by QuantizeLinear and DequantizeLinear, .qonnx.onnx by QONNX's
+    Quant.
+    """
     from hwsim.api import as_target, is_quantized, quantize
     from hwsim.io import load_model
-    from hwsim.io.model import save_model
+    from hwsim.io.model import checked_suffix, save_model
     from hwsim.quant import recipe_for
 
-    path = Path(out)
-    if path.suffix != ".qir":
-        raise ModelError(f"expected a path that ends in .qir, found {path.name!r}", where=str(path))
+    path = checked_suffix(out)
     writable_folder(path.parent)
     chip = as_target(target)
     recipe = _changed(recipe_for(chip, precision, calibrator), weights_granularity, group_size)

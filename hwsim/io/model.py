@@ -53,9 +53,30 @@ def load_model(source: str | os.PathLike[str]) -> Graph:
 
 
 def save_model(graph: Graph, path: str | os.PathLike[str]) -> None:
-    """Write a graph as ``.qir`` text or ``.qir.json``, whole or not at all; large constants go into ``NAME.bin``.
+    """Write a graph, whole or not at all: as ``.qir`` text or ``.qir.json`` (large constants go into ``NAME.bin``), as
+    ``.onnx`` (QuantizeLinear pairs) or as ``.qonnx.onnx`` (QONNX).
 
     Raises:
-        ModelError: the graph does not check, the suffix is another, or the file cannot be written.
+        ModelError: the graph does not check or cannot be said that way, the suffix is another, or the file cannot be
+            written.
     """
-    qir.save(graph, Path(path))
+    file = checked_suffix(path)
+    if file.suffix != ".onnx":
+        qir.save(graph, file)
+        return
+    from hwsim.io import onnx
+
+    onnx.save(graph, file)
+
+
+def checked_suffix(path: str | os.PathLike[str]) -> Path:
+    """The path, where :func:`save_model` can write to it.
+
+    Raises:
+        ModelError: another suffix.
+    """
+    file = Path(path)
+    if not qir.is_qir(file) and file.suffix != ".onnx":
+        wanted = (*qir.SUFFIXES, ".onnx")
+        raise ModelError(f"expected a path that ends in {', '.join(wanted)}, found {file.name!r}", where=str(file))
+    return file

@@ -17,6 +17,7 @@ from onnx import ModelProto
 
 from hwsim.errors import ModelError
 from hwsim.io import atomic
+from hwsim.io._onnx_batch import batch_first
 from hwsim.io._onnx_file import MAX_MODEL_BYTES, read, verify
 from hwsim.io._onnx_graph import Importer
 from hwsim.io._onnx_save import DIALECTS, to_model
@@ -49,17 +50,19 @@ def from_model(model: ModelProto, *, name: str, where: str = "<model>") -> Graph
     Raises:
         ModelError: as :func:`load`.
     """
-    return Importer(model, verify(model, SUPPORTED, where), HANDLERS, where).run(name)
+    opset = verify(model, SUPPORTED, where)
+    return Importer(batch_first(model), opset, HANDLERS, where).run(name)
 
 
-def save(graph: Graph, path: str | os.PathLike[str], *, dialect: str = "qdq") -> None:
+def save(graph: Graph, path: str | os.PathLike[str], *, dialect: str | None = None) -> None:
     """Write a graph, float or quantized, as an ONNX file, whole or not at all.
 
     Args:
         graph: stored values become QuantizeLinear and DequantizeLinear, stored constants codes behind a
             DequantizeLinear (per tensor, channel or block); block formats of two levels become two of them.
         path: ends in .onnx.
-        dialect: ``qdq``, or ``qonnx`` for Quant, BipolarQuant and FloatQuant nodes over real numbers.
+        dialect: ``qdq``, or ``qonnx`` for Quant, BipolarQuant and FloatQuant nodes over real numbers; None is
+            ``qonnx`` where the name ends in .qonnx.onnx.
 
     How a target adds and requantizes (``Node.arithmetic``) is not part of either and is left out.
 
@@ -69,4 +72,5 @@ def save(graph: Graph, path: str | os.PathLike[str], *, dialect: str = "qdq") ->
     file = Path(path)
     if file.suffix != ".onnx":
         raise ModelError(f"expected a path that ends in .onnx, found suffix {file.suffix!r}", where=str(file))
+    dialect = dialect or ("qonnx" if file.name.endswith(".qonnx.onnx") else "qdq")
     atomic.write(file, to_model(graph, dialect).SerializeToString(), ModelError)

@@ -150,7 +150,7 @@ def test_malformed_model_is_not_quantized(
         (["estimate", "--gemm", "4,4,4", "--target", "nvidia-h100", "--weights", "int5"], ["'int5'"]),
         (["estimate", "resnet5", "--target", "nvidia-h100"], ["'resnet50'"]),
         (["estimate", "mnist-cnn", "--target", "nvidia-h100", "--weights", "int4"], ["mnist-cnn"]),
-        (["quantize", "mnist-cnn", "--target", "nvidia-h100", "-o", "x.onnx"], ["x.onnx", ".qir"]),
+        (["quantize", "mnist-cnn", "--target", "nvidia-h100", "-o", "x.pt"], ["x.pt", ".qir"]),
         (["report", "nothing.json"], ["nothing.json"]),
         (["report", "nothing.json", "-o", "x.pdf"], ["x.pdf", ".html"]),
         (["verify", "--unit", "ascend.cube.int4"], ["ascend.cube.int4"]),
