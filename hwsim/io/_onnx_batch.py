@@ -9,6 +9,7 @@ the meaning stays, only the order of operations changes.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
@@ -93,7 +94,7 @@ class _Sinker:
             early = self._name(node, "early")
             moved = [perm[a % len(perm)] for a in axes]
             if self.opset < 10:
-                attrs = {a.name: list(a.ints) for a in node.attribute if a.name != "axes"}
+                attrs: dict[str, Any] = {a.name: list(a.ints) for a in node.attribute if a.name != "axes"}
                 yield helper.make_node("Slice", [x], [early], early, axes=moved, **attrs)
             else:
                 inputs = [x, *node.input[1:3], self._constant(node, moved), *node.input[4:]]
@@ -127,14 +128,16 @@ class _Sinker:
         yield self._turn(node, early, [sorted(kept).index(p) for p in kept])
 
     def _recurrent(self, node: NodeProto, x: str) -> Iterator[NodeProto]:
-        """A layer that reads time first, with ``layout`` 1 (batch first); its first output is turned back."""
+        """A layer that reads time first, with ``layout`` 1 (batch first); its outputs are turned back."""
         attrs = {a.name: helper.get_attribute_value(a) for a in node.attribute}
         if attrs.pop("layout", 0):
             return
-        early = self._name(node, "early")
-        layer = helper.make_node(node.op_type, [x, *node.input[1:]], [early, *node.output[1:]], early, **attrs, layout=1)
-        yield layer
-        yield self._turn(node, early, (1, 2, 0, 3))
+        early = [self._name(node, "early") if out else "" for out in node.output]
+        yield helper.make_node(node.op_type, [x, *node.input[1:]], early, early[0], **attrs, layout=1)
+        for at, (out, name) in enumerate(zip(node.output, early, strict=True)):
+            if out:
+                turn = (1, 2, 0, 3) if at == 0 else (1, 0, 2)
+                yield helper.make_node("Transpose", [name], [out], self._name(node, "turn"), perm=turn)
 
     def _turn(self, node: NodeProto, early: str, perm: Sequence[int]) -> NodeProto:
         return helper.make_node("Transpose", [early], [node.output[0]], self._name(node, "turn"), perm=list(perm))

@@ -267,7 +267,7 @@ class Importer:
         if not node.output or not node.output[0]:
             raise ModelError("the node has no output", where=where)
         for extra in node.output[1:]:
-            if extra and self.uses[extra] and node.op_type != "Split":
+            if extra and self.uses[extra] and node.op_type not in ("Split", "LSTM", "GRU"):
                 raise ModelError(f"only the first output is supported, {extra!r} is used", where=where)
         missing = [i for i in node.input if i and i not in self.env]
         if missing:

@@ -27,6 +27,8 @@ TRIALS = (2, 3)
 """Batch sizes at which shapes are inferred; two, to see which dimensions follow the batch."""
 CEIL_MODE_OPSET = 22
 """Since then onnx infers that ``ceil_mode`` drops a window that starts in the padding, as every runtime always did."""
+LAYOUT_OPSET = 14
+"""Since then recurrent layers may have the batch first."""
 CODES = frozenset(str(np.dtype(helper.tensor_dtype_to_np_dtype(kind)).name) for kind in LOW)
 """Element types of codes, as numpy (with ml_dtypes) names them."""
 MAX_FOLDED = 1 << 28
@@ -144,6 +146,8 @@ def infer(node: NodeProto, inputs: Sequence[Held], trial: int, opset: int, where
     try:
         if node.op_type in ("AveragePool", "MaxPool"):
             opset = max(opset, min(CEIL_MODE_OPSET, onnx.defs.onnx_opset_version()))
+        if node.op_type in ("LSTM", "GRU"):
+            opset = max(opset, LAYOUT_OPSET)
         schema = onnx.defs.get_schema(node.op_type, opset, "")
         opsets = [helper.make_opsetid("", opset)]
         found = onnx.shape_inference.infer_node_outputs(schema, node, types, data, opset_imports=opsets)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from hwsim.io import _onnx_more, _onnx_ops, _onnx_quant
+from hwsim.io import _onnx_more, _onnx_ops, _onnx_quant, _onnx_recurrent
 from hwsim.io._onnx_graph import Handler
 
 HANDLERS: Mapping[str, Handler] = {
@@ -28,6 +28,7 @@ HANDLERS: Mapping[str, Handler] = {
     "Flatten": _onnx_ops.flatten,
     "FloatQuant": _onnx_quant.float_quant,
     "Floor": _onnx_ops.unary,
+    "GRU": _onnx_recurrent.recurrent,
     "Gather": _onnx_more.gather,
     "Gelu": _onnx_more.gelu,
     "Gemm": _onnx_ops.gemm,
@@ -38,6 +39,7 @@ HANDLERS: Mapping[str, Handler] = {
     "HardSwish": _onnx_ops.unary,
     "Identity": _onnx_ops.identity,
     "IntQuant": _onnx_quant.quant,
+    "LSTM": _onnx_recurrent.recurrent,
     "LayerNormalization": _onnx_more.norm,
     "LeakyRelu": _onnx_more.scaled,
     "Less": _onnx_ops.binary,
