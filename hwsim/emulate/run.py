@@ -33,6 +33,7 @@ CHUNK = 128
 """Inputs computed at a time, at most."""
 CHUNK_ELEMENTS = 1 << 25
 """Elements that the largest value of a chunk may have, where one input has no more."""
+Tamper = Callable[[str, Stored], Stored]
 Reduce = Callable[[NDArray[np.float32], NDArray[np.float32]], NDArray[Any]]
 """(outputs [n, ...], inputs [n, ...]) -> what is kept of them, an array [n, ...]."""
 
@@ -48,6 +49,7 @@ def emulate(
     matmul: Mapping[str, Product] | None = None,
     chunk: int | None = None,
     reduce: Reduce | None = None,
+    tamper: Tamper | None = None,
 ) -> Run:
     """Run a quantized graph on a target.
 
@@ -63,6 +65,8 @@ def emulate(
         chunk: inputs at a time; results do not depend on it. None picks a number that fits memory; formats with a
             scale for a whole tensor (NVFP4) always go one by one, so that no input's scale depends on another.
         reduce: what to keep of each chunk's outputs where all of them are too large to keep (logits of a decoder).
+        tamper: called with the name and the codes of each stored value when it is made; what it returns is used in
+            its place (faults in memory).
 
     Returns:
         Outputs as float32 and the trace.
@@ -79,7 +83,7 @@ def emulate(
     unknown_nodes = set(matmul or {}) - {s.node.name for s in program.steps if isinstance(s, MatrixStep)}
     if unknown_nodes:
         raise ModelError(f"{sorted(unknown_nodes)[0]!r} is not a matrix product of this graph", where=graph.name)
-    executor = _Executor(program, dict(matmul or {}))
+    executor = _Executor(program, dict(matmul or {}), tamper)
     step = chunk_of(graph) if chunk is None or _whole_tensor_scale(graph) else chunk
     parts: dict[str, list[NDArray[Any]]] = {out: [] for out in graph.outputs}
     for start in range(0, len(x), step):
@@ -129,8 +133,9 @@ def _tiles(program: Program, n: int) -> tuple[TileRow, ...]:
 class _Executor:
     """Values of one chunk at a time; activations are NCHW views of NHWC memory, as products make them."""
 
-    def __init__(self, program: Program, matmul: dict[str, Product]) -> None:
+    def __init__(self, program: Program, matmul: dict[str, Product], tamper: Tamper | None = None) -> None:
         self.program = program
+        self.tamper = tamper
         self.graph = program.graph
         self.engine = MatrixEngine(program, matmul)
         self.health = HealthMeter()
@@ -161,6 +166,9 @@ class _Executor:
             else:
                 made = step.node.output
                 env[made] = self._vector(step, env)
+            held = env[made]
+            if self.tamper is not None and isinstance(held, Stored):
+                env[made] = self.tamper(made, held)
             if made in self.graph.outputs:
                 results[made] = np.ascontiguousarray(real(env[made]))
             for name in self.dead[at]:

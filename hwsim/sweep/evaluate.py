@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from hwsim.errors import DataError, HwsimError, RecipeError, TargetError, unknown
+from hwsim.errors import DataError, HwsimError, RecipeError
 from hwsim.sweep.metrics import METRICS
 from hwsim.sweep.space import Point, key_of
 from hwsim.sweep.spec import KEYS, Scalar
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from hwsim.ir import Graph, Workload
     from hwsim.perf import Estimate
     from hwsim.target import Target
-    from hwsim.target.yaml import Document
 
 _SIZES = ("new_tokens", "context", "weights", "activations")
 _BUDGETS = {"budget_bytes": "bytes", "budget_s": "seconds", "budget_j": "joules"}
@@ -79,47 +78,14 @@ def chip(point: Point) -> Target:
         TargetError: no such target or field, or a value that the field does not take.
     """
     fields = {name: value for name, value in point.items() if name not in KEYS}
-    return _chip(str(point["target"]), key_of(fields), tuple(fields.items()))
+    return _chip(str(point["target"]), tuple(fields.items()))
 
 
 @lru_cache(maxsize=256)
-def _chip(name: str, _key: str, fields: tuple[tuple[str, Scalar], ...]) -> Target:
-    from hwsim.api import as_target
-    from hwsim.target.load import build_target
-    from hwsim.target.yaml import Document
+def _chip(name: str, fields: tuple[tuple[str, Scalar], ...]) -> Target:
+    from hwsim.target import with_fields
 
-    if not fields:
-        return as_target(name)
-    document = _document(name)
-    data = document.data
-    for path, value in fields:
-        data = _with_field(data, path.split("."), value, where=f"{name}: {path}")
-    return build_target(Document(document.path, data, document.lines))
-
-
-@lru_cache(maxsize=64)
-def _document(name: str) -> Document:
-    from hwsim.target import names, path_of
-    from hwsim.target.yaml import read_yaml
-
-    return read_yaml(path_of(name) if name in names() else name)
-
-
-def _with_field(data: Any, path: list[str], value: Scalar, where: str) -> Any:
-    """``data`` with one field set; what it shares with the old is not copied."""
-    head, *rest = path
-    if not isinstance(data, dict):
-        raise TargetError(f"expected a field of a mapping, found {head!r}", where=where)
-    if head not in data:
-        raise unknown(TargetError, "field", head, data, where=where)
-    old = data[head]
-    if rest:
-        return {**data, head: _with_field(old, rest, value, where)}
-    number = next((key for key in ("value", "value_pj") if isinstance(old, dict) and key in old), None)
-    if number is None:
-        return {**data, head: value}
-    kept = {key: item for key, item in old.items() if key not in ("low", "high", "low_pj", "high_pj")}
-    return {**data, head: {**kept, number: value, "kind": "assumed"}}
+    return with_fields(name, dict(fields))
 
 
 def _estimated(point: Point, target: Target) -> Estimate:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from hwsim.target.fields import with_fields
     from hwsim.target.load import load_target, loads_target, names, path_of
     from hwsim.target.schema import (
         KINDS,
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     )
 
 _HOMES = {
+    "with_fields": "fields",
     **dict.fromkeys(("load_target", "loads_target", "names", "path_of"), "load"),
     **dict.fromkeys(
         (
@@ -66,6 +68,7 @@ __all__ = [
     "loads_target",
     "names",
     "path_of",
+    "with_fields",
 ]
 
 
