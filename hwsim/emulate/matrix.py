@@ -23,8 +23,9 @@ from hwsim.numerics.threads import split
 from hwsim.numerics.unit import ScaledFusedUnit
 
 Ints = tuple[int, ...]
-Product = Callable[[NDArray[Any], NDArray[Any], NDArray[Any] | None, str], NDArray[Any]]
-"""(a codes [M, K], b codes [N, K], c [M, N] or None, unit name) -> d [M, N]."""
+Product = Callable[..., NDArray[Any]]
+"""(a codes [M, K], b codes [N, K], c [M, N] or None, unit name) -> d [M, N]; for units with block scales also the keywords
+a_scale and b_scale, scale codes [M, blocks] and [N, blocks]."""
 
 
 class MatrixEngine:
@@ -112,7 +113,9 @@ class MatrixEngine:
             scales = np.asarray(held.scales.scale, np.float32).reshape(len(rows), -1)
             if isinstance(self.unit, ScaledFusedUnit):
                 left = side(rows, scales, held.scales, self.unit, rows.shape[1])
-                yield product(left, self.scaled[step.node.name, 0], self._bias(step.node, slice(None)), self.unit), 0
+                compute = self.matmul.get(step.node.name)
+                bias = self._bias(step.node, slice(None))
+                yield product(left, self.scaled[step.node.name, 0], bias, self.unit, compute), 0
                 return
             a = self._blocks(np.ascontiguousarray(rows), scales, held)
         else:
@@ -186,7 +189,8 @@ class MatrixEngine:
         scales = self._columns(np.asarray(held.scales.scale, np.float32), step, np.float32(1))
         if isinstance(self.unit, ScaledFusedUnit):
             left = side(codes, scales, held.scales, self.unit, channels)
-            return product(left, self.scaled[step.node.name, g], bias, self.unit), 0
+            compute = self.matmul.get(step.node.name)
+            return product(left, self.scaled[step.node.name, g], bias, self.unit, compute), 0
         return self._product(step.node, self._blocks(codes, scales, held, channels), self._second(step, env, g), bias)
 
     def _geometry(self, step: MatrixStep) -> tuple[Ints, tuple[Ints, Ints, Ints], Ints]:

@@ -5,6 +5,7 @@ The second-level scales of NVFP4 are no part of the unit; their product multipli
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,8 +48,14 @@ def side(
     return Scaled(np.ascontiguousarray(codes), stored, factor)
 
 
-def product(a: Scaled, b: Scaled, bias: NDArray[Any] | None, unit: ScaledFusedUnit) -> Sums:
-    """Sums of a [M, K] by b [N, K]."""
-    acc = mma(a.codes, b.codes, None, unit, a_scale=a.scales, b_scale=b.scales)
+def product(
+    a: Scaled,
+    b: Scaled,
+    bias: NDArray[Any] | None,
+    unit: ScaledFusedUnit,
+    compute: Callable[..., NDArray[Any]] | None = None,
+) -> Sums:
+    """Sums of a [M, K] by b [N, K]; ``compute`` is called as ``hwsim.mma`` is, instead of it."""
+    acc = (compute or mma)(a.codes, b.codes, None, unit.name, a_scale=a.scales, b_scale=b.scales)
     left = None if bias is None else np.asarray(bias, np.float32)
     return Sums(acc, np.full(len(b.codes), a.factor * b.factor, np.float32), left)
