@@ -56,6 +56,9 @@ def product(
     compute: Callable[..., NDArray[Any]] | None = None,
 ) -> Sums:
     """Sums of a [M, K] by b [N, K]; ``compute`` is called as ``hwsim.mma`` is, instead of it."""
-    acc = (compute or mma)(a.codes, b.codes, None, unit.name, a_scale=a.scales, b_scale=b.scales)
+    if compute is None:
+        acc = mma(a.codes, b.codes, None, unit, a_scale=a.scales, b_scale=b.scales)
+    else:
+        acc = compute(a.codes, b.codes, None, unit.name, a_scale=a.scales, b_scale=b.scales)
     left = None if bias is None else np.asarray(bias, np.float32)
     return Sums(acc, np.full(len(b.codes), a.factor * b.factor, np.float32), left)
