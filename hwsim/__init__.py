@@ -21,6 +21,7 @@ from hwsim.errors import HwsimError
 if TYPE_CHECKING:
     from hwsim.api import emulate, estimate, quantize, report, workload
     from hwsim.comparing import compare
+    from hwsim.converting import convert
     from hwsim.io import load_data, load_model
     from hwsim.ir.workload import gemm
     from hwsim.numerics import QTensor, decode, encode, formats, mma, pack, quantize_tensor, units, unpack
@@ -38,6 +39,7 @@ _HOMES = {
     ),
     **dict.fromkeys(("load_data", "load_model"), "io"),
     "compare": "comparing",
+    "convert": "converting",
     "gemm": "ir.workload",
     "load_target": "target",
     "verify_rtl": "verify",
@@ -51,6 +53,7 @@ __all__ = [
     "QTensor",
     "__version__",
     "compare",
+    "convert",
     "decode",
     "emulate",
     "encode",

@@ -6,6 +6,7 @@ Everything here can be done by hand with the rooms' own functions; nothing is co
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -59,11 +60,15 @@ def quantize(
     from hwsim.quant import Recipe, recipe_for
     from hwsim.quant import quantize as rewrite
 
+    notes: dict[str, str] = {}
     if not isinstance(recipe, Recipe):
-        recipe = recipe_for(as_target(recipe), precision, calibrator)
+        chip = as_target(recipe)
+        recipe = recipe_for(chip, precision, calibrator)
+        notes = {"target": chip.name, "precision": precision or chip.default_precision}
     if data is None:
         data = calibration_data(model)
-    return rewrite(as_graph(model), recipe, inputs_of(data))
+    graph = rewrite(as_graph(model), recipe, inputs_of(data))
+    return replace(graph, notes={**graph.notes, **notes})
 
 
 def mixed_precision(
@@ -91,8 +96,6 @@ def mixed_precision(
         RecipeError: an unknown metric, a format that the unit does not take, or a budget that is too small.
         ModelError, TargetError, DataError, ToolError: something cannot be read, or is missing.
     """
-    from dataclasses import replace
-
     from hwsim.emulate import bind
     from hwsim.perf import estimate as walk
     from hwsim.quant import quantize as rewrite

@@ -17,6 +17,7 @@ PUBLIC = [
     "QTensor",
     "__version__",
     "compare",
+    "convert",
     "decode",
     "emulate",
     "encode",

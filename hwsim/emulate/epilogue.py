@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from hwsim.emulate import tflite
 from hwsim.errors import RecipeError
-from hwsim.ir import Node, QuantParams
+from hwsim.ir import Arithmetic, Node, QuantParams
 from hwsim.numerics import decode, encode
 from hwsim.numerics.codec import element_format
 from hwsim.numerics.threads import split
@@ -64,16 +64,24 @@ def to_format(x: Float, fmt: str) -> Float:
     return decode(encode(x, fmt, rounding="nearest_even", overflow="inf"), fmt).astype(np.float32)
 
 
-def store(sums: Sums, clamps: tuple[Node, ...], quant: QuantParams, requantize: str, *, op: str = "") -> NDArray[Any]:
+def store(
+    sums: Sums,
+    clamps: tuple[Node, ...],
+    quant: QuantParams,
+    requantize: str,
+    arithmetic: Arithmetic | None = None,
+    op: str = "",
+) -> NDArray[Any]:
     """Codes [rows, n] of the clamped sums in storage ``quant`` (per tensor).
 
     Integer sums into an integer format requantize as declared: ``fp32`` multiplies by the float32 ratio of scales and
     rounds to nearest even; ``fixed_point`` multiplies by a 31-bit integer and shifts right, rounding half up; the rules
-    of TensorFlow Lite, which depend on the operator ``op``, are in ``hwsim.emulate.tflite``.
-    Everything else is scaled to real numbers in float32 and encoded.
+    of TensorFlow Lite, which depend on the operator ``op``, are in ``hwsim.emulate.tflite``. Everything else, and
+    storage with a rounding or zeros of its own, is scaled to real numbers in float32 and encoded.
     """
     entry = element_format(quant.format)
-    if sums.acc.dtype != np.int32 or sums.bias is not None or not entry.is_integer or quant.scale is None:
+    whole = sums.acc.dtype == np.int32 and sums.bias is None and entry.is_integer and quant.plain
+    if not whole or quant.scale is None:
         return quant.quantize(reals(sums, clamps, "fp32")).codes
     if requantize in tflite.RULES:
         return tflite.store_sums(sums.acc, sums.scale.astype(np.float64), clamps, quant, requantize, op)
@@ -88,7 +96,10 @@ def store(sums: Sums, clamps: tuple[Node, ...], quant: QuantParams, requantize: 
     least, code_of = _integer_codes(quant.format)
     out = np.empty(sums.acc.shape, code_of.dtype)
     if requantize == "fixed_point":
-        multiplier, shift = fixed_point(ratio)
+        if arithmetic is not None and arithmetic.multiplier is not None and arithmetic.shift is not None:
+            multiplier, shift = arithmetic.multiplier, arithmetic.shift
+        else:
+            multiplier, shift = fixed_point(ratio)
         kernel = partial(requantize_fixed, sums.acc, acc_low, acc_high, multiplier, shift, zero, least, code_of, out)
     else:
         factor = ratio.astype(np.float32)

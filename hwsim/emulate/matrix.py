@@ -79,7 +79,7 @@ class MatrixEngine:
                 peak = max(peak, float(np.max(sums.acc)), -float(np.min(sums.acc)))
             overflowed += lost
             if quant is not None and quant.block_format is None:
-                parts.append(store(sums, step.clamps, quant, self.mode.requantize, op=node.op))
+                parts.append(store(sums, step.clamps, quant, self.mode.requantize, node.arithmetic, node.op))
             else:
                 parts.append(reals(sums, step.clamps, "fp32" if quant is not None else self.mode.vector_format))
         y = self._assemble(step, parts, env)

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 from hwsim.emulate import tflite
 from hwsim.errors import RecipeError
-from hwsim.ir import OPS, Graph, Node, Value, VectorWork, Workload, check
+from hwsim.ir import OPS, Arithmetic, Graph, Node, Value, VectorWork, Workload, check
 from hwsim.ir.graph import BATCH
 from hwsim.ir.infer import elements
 from hwsim.ir.workload import MatrixWork, Work
 from hwsim.numerics import QTensor, units
 from hwsim.numerics.codec import element_format
+from hwsim.numerics.unit import IntegerUnit
 
 if TYPE_CHECKING:
     from hwsim.target import Precision, Target
@@ -162,6 +163,7 @@ def _matrix_step(graph: Graph, node: Node, mode: Precision, batch: int) -> Matri
     weight_format = held.block_format or held.format if isinstance(held, QTensor) else graph.value(b).format
     _operand(graph, node, _element(graph, a), unit.a_format, mode.unit, "activations")
     _operand(graph, node, _element(graph, b), unit.b_format, mode.unit, "weights")
+    _same_arithmetic(graph, node, mode, mode.unit)
     out = graph.value(output)
     shape_a, shape_b, shape_y = graph.shape_of(a), graph.shape_of(b), graph.shape_of(node.output)
     groups = 1
@@ -222,6 +224,32 @@ def _operand(graph: Graph, node: Node, fmt: str, wanted: str, unit: str, what: s
 
     if not takes(fmt, wanted):
         raise RecipeError(f"{what} are stored as {fmt}, and {unit} takes {wanted}", where=f"{graph.name}:{node.name}")
+
+
+def _same_arithmetic(graph: Graph, node: Node, mode: Precision, unit: str) -> None:
+    """A node that fixes how it sums runs only where sums are made so."""
+    fixed = node.arithmetic
+    if fixed is None:
+        return
+    here = arithmetic_of(mode, unit)
+    for what, wanted, found in (
+        ("sums in", fixed.accumulator, here.accumulator),
+        ("sums that overflow by", fixed.overflow, here.overflow),
+        ("requantization by", fixed.requantize, here.requantize),
+    ):
+        if wanted != found:
+            raise RecipeError(
+                f"was made for {what} {wanted}, and {unit} has {found}",
+                where=f"{graph.name}:{node.name}",
+                hint="hwsim convert makes it fit",
+            )
+
+
+def arithmetic_of(mode: Precision, unit: str = "") -> Arithmetic:
+    """How a precision sums, on its own unit or another, and requantizes."""
+    held = units[unit or mode.unit]
+    overflow = held.overflow if isinstance(held, IntegerUnit) else "wrap" if held.accumulator == "int32" else "inf"
+    return Arithmetic(held.accumulator, overflow, mode.requantize)
 
 
 def _side_bytes(weight: QTensor) -> int:

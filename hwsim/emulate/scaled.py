@@ -32,8 +32,10 @@ def side(
 ) -> Scaled:
     """A side from codes [rows, K] and scales [rows, blocks] in the order of K; ``channels`` is a segment of K.
 
+    Segments of a convolution that are not whole blocks are filled up with zeros, as kernels that walk the channels do.
+
     Raises:
-        RecipeError: another block, another scale format, or blocks that do not follow one another along K.
+        RecipeError: another block, or another scale format.
     """
     blocks = (tensor.block_size, tensor.scale_format)
     if blocks != (unit.block_size, unit.scale_format):
@@ -42,7 +44,8 @@ def side(
             f"found blocks of {blocks[0]} with {blocks[1]}"
         )
     if codes.shape[1] != channels and channels % unit.block_size:
-        raise RecipeError(f"{unit.name} takes whole blocks of {unit.block_size} channels, found {channels}")
+        fill = [(0, 0), (0, 0), (0, -channels % unit.block_size)]
+        codes = np.pad(codes.reshape(len(codes), -1, channels), fill).reshape(len(codes), -1)
     factor = np.float32(1) if tensor.tensor_scale is None else np.float32(tensor.tensor_scale)
     stored = encode(np.ascontiguousarray(scales, np.float32), unit.scale_format)
     return Scaled(np.ascontiguousarray(codes), stored, factor)

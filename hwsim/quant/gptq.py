@@ -82,7 +82,7 @@ def round_compensated(weight: NDArray[Any], hessian: Matrix, stored: QTensor) ->
     """
     groups, k = hessian.shape[0], hessian.shape[-1]
     rows = np.asarray(weight, dtype=np.float64).reshape(groups, -1, k)
-    scale, zero = _each(stored, stored.scale), None if stored.zero_point is None else _each(stored, stored.zero_point)
+    scale, zero = spread(stored, stored.scale), None if stored.zero_point is None else spread(stored, stored.zero_point)
     if stored.tensor_scale is not None:
         scale = scale * stored.tensor_scale
     order = np.argsort(-np.einsum("gkk->gk", hessian).mean(axis=0), kind="stable")
@@ -98,7 +98,7 @@ def round_compensated(weight: NDArray[Any], hessian: Matrix, stored: QTensor) ->
     return replace(stored, codes=codes[:, back].reshape(stored.codes.shape))
 
 
-def _each(stored: QTensor, field: NDArray[Any]) -> NDArray[Any]:
+def spread(stored: QTensor, field: NDArray[Any]) -> NDArray[Any]:
     """A scale or zero point for every element."""
     shape = stored.codes.shape
     if stored.axis is None:

@@ -56,7 +56,7 @@ def quantize(graph: Graph, recipe: Recipe, data: NDArray[Any]) -> Graph:
     graph = check(_store_weights(graph, recipe, data))
     if getattr(calibrator(recipe.activations.calibrator), "task_driven", False):
         graph = check(refine(graph, original, calibration_rows(graph, data, recipe.samples)))
-    return check(_store_biases(graph, recipe))
+    return check(store_biases(graph, recipe))
 
 
 def _matrix_nodes(graph: Graph, recipe: Recipe) -> list[Node]:
@@ -79,7 +79,7 @@ def _operands(graph: Graph, recipe: Recipe) -> list[str]:
 
 def _insert(graph: Graph, recipe: Recipe, sources: list[str], seen: dict[str, Histogram]) -> Graph:
     quants = {
-        name: _activation(recipe.activations, seen.get(name), 1 if len(graph.shape_of(name)) == 4 else -1)
+        name: activation_storage(recipe.activations, seen.get(name), 1 if len(graph.shape_of(name)) == 4 else -1)
         for name in sources
     }
     stored = {name: f"{name}.q" for name in sources}
@@ -100,7 +100,12 @@ def _insert(graph: Graph, recipe: Recipe, sources: list[str], seen: dict[str, Hi
     return graph.rebuilt(nodes=nodes, values=values)
 
 
-def _activation(scheme: Scheme, seen: Histogram | None, block_axis: int) -> QuantParams:
+def activation_storage(scheme: Scheme, seen: Histogram | None, block_axis: int) -> QuantParams:
+    """How a run-time value is stored, with the range that what was ``seen`` of it gives.
+
+    Raises:
+        RecipeError: scales that are not per tensor and not a block format's.
+    """
     entry = formats[scheme.format]
     if isinstance(entry, BlockFormat):
         return QuantParams(format=entry.element, block_format=scheme.format, axis=block_axis)
@@ -155,7 +160,8 @@ def _store_weights(graph: Graph, recipe: Recipe, data: NDArray[Any]) -> Graph:
     return graph.rebuilt(nodes=nodes, constants=constants)
 
 
-def _store_biases(graph: Graph, recipe: Recipe) -> Graph:
+def store_biases(graph: Graph, recipe: Recipe) -> Graph:
+    """Store the biases of products with stored weights."""
     constants, nodes = dict(graph.constants), list(graph.nodes)
     for at, node in enumerate(nodes):
         if node not in _matrix_nodes(graph, recipe) or len(node.inputs) < 3:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Literal, TypeVar
+
 import numpy as np
 from numpy.typing import NDArray
 
 from hwsim.numerics import BlockFormat, QTensor, formats, quantize_tensor
-from hwsim.quant.calibrators import calibrator
+from hwsim.quant.calibrators import Range, calibrator
 from hwsim.quant.recipe import Scheme
+
+T = TypeVar("T", bound=np.generic)
 
 
 def takes_range(fmt: str) -> bool:
@@ -26,20 +30,31 @@ def store_weight(weight: NDArray[np.float32], scheme: Scheme) -> QTensor:
         return quantize_tensor(weight, scheme.format, axis=1)
     if not takes_range(scheme.format):
         return quantize_tensor(weight, scheme.format, scale=np.ones((), np.float32))
-    rule = calibrator(scheme.calibrator)
+    return stored_rows(weight, scheme, calibrator(scheme.calibrator).fit(rows_of(weight, scheme), scheme))
+
+
+def rows_of(weight: NDArray[T], scheme: Scheme, *, edge: bool = False) -> NDArray[T]:
+    """What shares a scale, [rows, numbers]; short groups end in zeros, or in copies of their last number (``edge``)."""
     if scheme.granularity == "per_tensor":
-        found = rule.fit(weight.reshape(1, -1), scheme)
-        zero = None if found.zero_point is None else found.zero_point.reshape(())
-        return quantize_tensor(weight, scheme.format, scale=found.scale.reshape(()), zero_point=zero)
+        return weight.reshape(1, -1)
     if scheme.granularity == "per_channel":
-        found = rule.fit(weight.reshape(len(weight), -1), scheme)
-        return quantize_tensor(weight, scheme.format, axis=0, scale=found.scale, zero_point=found.zero_point)
+        return weight.reshape(len(weight), -1)
     size = int(scheme.group_size or 1)
     last = np.moveaxis(weight, 1, -1)
-    short = -last.shape[-1] % size
-    rows = np.pad(last, [(0, 0)] * (last.ndim - 1) + [(0, short)])
-    found = rule.fit(rows.reshape(-1, size), scheme)
-    shape = (*last.shape[:-1], rows.shape[-1] // size)
+    fill: Literal["edge", "constant"] = "edge" if edge else "constant"
+    return np.pad(last, [(0, 0)] * (last.ndim - 1) + [(0, -last.shape[-1] % size)], fill).reshape(-1, size)
+
+
+def stored_rows(weight: NDArray[np.float32], scheme: Scheme, found: Range) -> QTensor:
+    """Store a weight with the ranges of its rows, in the order of `rows_of`."""
+    if scheme.granularity == "per_channel":
+        return quantize_tensor(weight, scheme.format, axis=0, scale=found.scale, zero_point=found.zero_point)
+    zero = found.zero_point
+    if scheme.granularity == "per_tensor":
+        point = None if zero is None else zero.reshape(())
+        return quantize_tensor(weight, scheme.format, scale=found.scale.reshape(()), zero_point=point)
+    size = int(scheme.group_size or 1)
+    shape = (len(weight), *weight.shape[2:], -(-weight.shape[1] // size))
     scale = np.moveaxis(found.scale.reshape(shape), -1, 1)
-    zero = None if found.zero_point is None else np.moveaxis(found.zero_point.reshape(shape), -1, 1)
-    return quantize_tensor(weight, scheme.format, axis=1, block_size=size, scale=scale, zero_point=zero)
+    points = None if zero is None else np.moveaxis(zero.reshape(shape), -1, 1)
+    return quantize_tensor(weight, scheme.format, axis=1, block_size=size, scale=scale, zero_point=points)
