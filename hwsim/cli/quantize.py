@@ -60,8 +60,8 @@ def command(
 ) -> None:
     """Quantize MODEL (a file or a zoo name) for a target after training, and write it as the suffix of FILE says.
 
-    .qir and .qir.json are hwsim's own; .onnx stores values by QuantizeLinear and DequantizeLinear, .qonnx.onnx by QONNX's
-    Quant.
+    .qir and .qir.json are hwsim's own; .onnx stores values by QuantizeLinear and DequantizeLinear, .qonnx.onnx by
+    QONNX's Quant.
     """
     from hwsim.api import as_target, is_quantized, quantize
     from hwsim.io import load_model

@@ -102,8 +102,8 @@ class _Sinker:
             yield self._turn(node, early, perm)
         elif node.op_type in ("Squeeze", "Gather"):
             yield from self._drop(node, x, perm)
-        elif node.op_type in RECURRENT and perm == (1, 0, 2):
-            yield from self._recurrent(node, x)
+        elif node.op_type in RECURRENT and len(perm) == 3 and perm[1] == 0:
+            yield from self._recurrent(node, x, perm)
 
     def _drop(self, node: NodeProto, x: str, perm: tuple[int, ...]) -> Iterator[NodeProto]:
         """Squeeze, or Gather of one entry: dimensions that go."""
@@ -127,11 +127,15 @@ class _Sinker:
         kept = [p for p in perm if p not in gone]
         yield self._turn(node, early, [sorted(kept).index(p) for p in kept])
 
-    def _recurrent(self, node: NodeProto, x: str) -> Iterator[NodeProto]:
+    def _recurrent(self, node: NodeProto, x: str, perm: tuple[int, ...]) -> Iterator[NodeProto]:
         """A layer that reads time first, with ``layout`` 1 (batch first); its outputs are turned back."""
         attrs = {a.name: helper.get_attribute_value(a) for a in node.attribute}
         if attrs.pop("layout", 0):
             return
+        if perm[0] != 1:
+            turned = self._name(node, "rows")
+            yield helper.make_node("Transpose", [x], [turned], turned, perm=(0, perm[0], perm[2]))
+            x = turned
         early = [self._name(node, "early") if out else "" for out in node.output]
         yield helper.make_node(node.op_type, [x, *node.input[1:]], early, early[0], **attrs, layout=1)
         for at, (out, name) in enumerate(zip(node.output, early, strict=True)):

@@ -24,11 +24,13 @@ class Writer:
 
     Attributes:
         opset: least version of the standard operators that what was written so far needs.
+        turned: weights [out, in] that are written as [in, out]: MatMul takes them so, and tools look for them there.
     """
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
         self.opset = ROOT_OPSET
+        self.turned = _turned(graph)
         self.nodes: list[NodeProto] = []
         self.tensors: list[TensorProto] = []
         self._taken = {*graph.values, *graph.constants}
@@ -72,14 +74,21 @@ class Writer:
         return self.tensor(self.fresh(at), np.asarray(value, np.float32))
 
 
+def _turned(graph: Graph) -> set[str]:
+    deep = {n.inputs[1] for n in graph.nodes if n.op == "Gemm" and len(graph.shape_of(n.inputs[0])) > 2}
+    return {name for name in deep if name in graph.constants and len(graph.consumers(name)) == 1}
+
+
 def _gemm(w: Writer, n: Node) -> None:
     rest = list(n.inputs[2:])
     if len(w.graph.shape_of(n.inputs[0])) == 2:
         w.add("Gemm", list(n.inputs), n.output, n.name, transB=1)
         return
-    turned = w.add("Transpose", [n.inputs[1]], w.fresh(f"{n.name}.turned"), perm=[1, 0])
+    weight = n.inputs[1]
+    if weight not in w.turned:
+        weight = w.add("Transpose", [weight], w.fresh(f"{n.name}.turned"), perm=[1, 0])
     product = w.fresh(f"{n.name}.product") if rest else n.output
-    w.add("MatMul", [n.inputs[0], turned], product, n.name)
+    w.add("MatMul", [n.inputs[0], weight], product, n.name)
     if rest:
         w.add("Add", [product, *rest], n.output)
 

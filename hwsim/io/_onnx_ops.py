@@ -261,7 +261,7 @@ def _fuse_bias(op: Op, live: int, known: int) -> bool:
     along = (1,) * (bias.ndim - trailing - 1) + (channels,) + (1,) * trailing
     if node.op not in ("Conv", "Gemm") or len(node.inputs) != 2 or bias.shape != along:
         return False
-    name = op.new_constant(bias.reshape(-1), "bias")
+    name = op.constant(known, "bias", None if bias.ndim == 1 else lambda v: v.reshape(-1))
     value = importer.values.pop(node.output)
     importer.nodes[at] = replace(node, inputs=(*node.inputs, name), output=op.out)
     importer.values[op.out] = replace(value, name=op.out)
@@ -371,14 +371,14 @@ def identity(op: Op) -> str:
 def cast(op: Op) -> str:
     """Cast to a type that holds the same numbers: values are real here. One to 16 bits and straight back rounds."""
     to, held = op.attrs.get("to"), op.live().elem
-    short = {TensorProto.FLOAT16: "fp16", TensorProto.BFLOAT16: "bf16"}.get(to or 0)
+    short = "fp16" if to == TensorProto.FLOAT16 else "bf16" if to == TensorProto.BFLOAT16 else None
     readers = [n for n in op.importer.model.graph.node if op.node.output[0] in n.input]
-    back = all(n.op_type == "Cast" and n.attribute and n.attribute[0].i == TensorProto.FLOAT for n in readers)
+    back = all(n.op_type == "Cast" and [a.i for a in n.attribute if a.name == "to"] == [1] for n in readers)
     if short is not None and held == TensorProto.FLOAT and op.importer.uses[op.node.output[0]] == len(readers) and back:
-        op.importer.add(
-            Node(op.importer.fresh_node(op.name), "Quantize", (op.live().name,), op.out), op.where, QuantParams(short)
-        )
-        return op.out
+        out = op.importer.clean(readers[0].output[0]) if len(readers) == 1 else op.out
+        node = Node(op.importer.fresh_node(op.name), "Quantize", (op.live().name,), out)
+        op.importer.add(node, op.where, QuantParams(short))
+        return out
     if to not in FLOATS and (held in FLOATS or to == TensorProto.BOOL != held):
         raise op.error(f"a run-time Cast to {type_name(op.attrs.get('to', 0))} is not supported")
     return op.live().name

@@ -14,8 +14,9 @@ from onnx import ModelProto, TensorProto, helper
 from hwsim.errors import ModelError, unknown
 from hwsim.io._onnx_emit import Writer, emit, whole_inputs
 from hwsim.io._onnx_file import MAX_MODEL_BYTES, STORAGE, one_line
-from hwsim.io._onnx_quant import ELEMENTS, ROUNDINGS
-from hwsim.io._quant_layout import spread
+from hwsim.io._onnx_qonnx import ROUNDINGS
+from hwsim.io._onnx_quant import ELEMENTS
+from hwsim.io._quant_layout import spread, transposed
 from hwsim.ir import Graph, Node, QuantParams, check
 from hwsim.ir.graph import BATCH
 from hwsim.numerics import QTensor, decode, encode, formats, pack
@@ -52,9 +53,10 @@ def to_model(graph: Graph, dialect: str = "qdq") -> ModelProto:
     folded = {n.inputs[1] for n in graph.nodes if n.op == "Gather"}  # indices are written where they are read
     for name, held in graph.constants.items():
         if isinstance(held, QTensor):
-            constant(writer, name, held)
+            constant(writer, name, transposed(held, (1, 0)) if name in writer.turned else held)
         elif name not in folded or any(n.op != "Gather" or n.inputs[0] == name for n in graph.consumers(name)):
-            writer.tensor(name, graph.float_constant(name))
+            real = graph.float_constant(name)
+            writer.tensor(name, real.T if name in writer.turned else real)
     for node in graph.nodes:
         quant = graph.value(node.output).quant
         if node.op == "Quantize" and quant is not None:

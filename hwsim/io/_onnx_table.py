@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from hwsim.io import _onnx_more, _onnx_ops, _onnx_quant, _onnx_recurrent
+from hwsim.io import _onnx_more, _onnx_ops, _onnx_qonnx, _onnx_quant, _onnx_recurrent
 from hwsim.io._onnx_graph import Handler
 
 HANDLERS: Mapping[str, Handler] = {
@@ -12,7 +12,7 @@ HANDLERS: Mapping[str, Handler] = {
     "Add": _onnx_ops.binary,
     "AveragePool": _onnx_ops.average_pool,
     "BatchNormalization": _onnx_ops.batchnorm,
-    "BipolarQuant": _onnx_quant.bipolar_quant,
+    "BipolarQuant": _onnx_qonnx.bipolar_quant,
     "Cast": _onnx_ops.cast,
     "Clip": _onnx_ops.clip,
     "Concat": _onnx_ops.concat,
@@ -26,7 +26,7 @@ HANDLERS: Mapping[str, Handler] = {
     "Exp": _onnx_ops.unary,
     "Expand": _onnx_more.expand,
     "Flatten": _onnx_ops.flatten,
-    "FloatQuant": _onnx_quant.float_quant,
+    "FloatQuant": _onnx_qonnx.float_quant,
     "Floor": _onnx_ops.unary,
     "GRU": _onnx_recurrent.recurrent,
     "Gather": _onnx_more.gather,
@@ -38,7 +38,7 @@ HANDLERS: Mapping[str, Handler] = {
     "HardSigmoid": _onnx_more.scaled,
     "HardSwish": _onnx_ops.unary,
     "Identity": _onnx_ops.identity,
-    "IntQuant": _onnx_quant.quant,
+    "IntQuant": _onnx_qonnx.quant,
     "LSTM": _onnx_recurrent.recurrent,
     "LayerNormalization": _onnx_more.norm,
     "LeakyRelu": _onnx_more.scaled,
@@ -53,7 +53,7 @@ HANDLERS: Mapping[str, Handler] = {
     "Not": _onnx_more.not_,
     "Pad": _onnx_ops.pad,
     "Pow": _onnx_ops.binary,
-    "Quant": _onnx_quant.quant,
+    "Quant": _onnx_qonnx.quant,
     "QuantizeLinear": _onnx_quant.quantize_linear,
     "RMSNormalization": _onnx_more.norm,
     "Reciprocal": _onnx_ops.unary,
@@ -74,7 +74,7 @@ HANDLERS: Mapping[str, Handler] = {
     "Swish": _onnx_more.scaled,
     "Tanh": _onnx_ops.unary,
     "Transpose": _onnx_ops.transpose,
-    "Trunc": _onnx_quant.trunc,
+    "Trunc": _onnx_qonnx.trunc,
     "Unsqueeze": _onnx_ops.reshape,
     "Where": _onnx_more.where,
 }
