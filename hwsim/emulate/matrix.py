@@ -29,18 +29,18 @@ a_scale and b_scale, scale codes [M, blocks] and [N, blocks]."""
 
 
 class MatrixEngine:
-    """Computes the matrix steps of one program; stored weights are laid out once."""
+    """Computes those matrix steps of one program that run on ``unit``; stored weights are laid out once."""
 
-    def __init__(self, program: Program, matmul: dict[str, Product]) -> None:
+    def __init__(self, program: Program, matmul: dict[str, Product], unit: str) -> None:
         self.graph = program.graph
         self.mode = program.precision
-        self.unit = units[self.mode.unit]
+        self.unit = units[unit]
         self.matmul = matmul
         self.weights: dict[tuple[str, int], Operand] = {}
         self.scaled: dict[tuple[str, int], Scaled] = {}
         self.grouped: dict[str, Grouped | None] = {}
         for step in program.steps:
-            if isinstance(step, MatrixStep):
+            if isinstance(step, MatrixStep) and step.work.unit == unit:
                 self._lay_out(step)
 
     def _lay_out(self, step: MatrixStep) -> None:
@@ -98,7 +98,8 @@ class MatrixEngine:
             return parts[0].reshape(*x[:-1], -1)
         b = _shape(env[step.node.inputs[1]])
         lead = np.broadcast_shapes(x[:-2], b[:-2])
-        return np.stack(parts).reshape(*lead, x[-2], b[-1])
+        whole = parts[0] if len(parts) == 1 else np.concatenate(parts)
+        return whole.reshape(*lead, x[-2], b[-1])
 
     def _conv_shape(self, step: MatrixStep, env: dict[str, Held]) -> tuple[int, int, int, int]:
         declared = self.graph.shape_of(step.node.output)
@@ -221,10 +222,15 @@ class MatrixEngine:
                 "a product of two block-scaled activations is not computed",
                 where=f"{self.graph.name}:{step.node.name}",
             )
-        lead = np.broadcast_shapes(left.codes.shape[:-2], right.codes.shape[:-2])
-        a_all = np.broadcast_to(left.codes, (*lead, *left.codes.shape[-2:])).reshape(-1, *left.codes.shape[-2:])
-        b_all = np.broadcast_to(right.codes, (*lead, *right.codes.shape[-2:])).reshape(-1, *right.codes.shape[-2:])
-        for a, b in zip(a_all, b_all, strict=True):
+        x, y = left.codes, right.codes
+        lead = np.broadcast_shapes(x.shape[:-2], y.shape[:-2])
+        if y.ndim > 2 and y.shape[-3] == 1 and x.ndim == y.ndim:
+            # Queries that share keys and values are rows of one product; no row knows of another.
+            x, lead = x.reshape(*x.shape[:-3], -1, x.shape[-1]), lead[:-1]
+            y = y[..., 0, :, :]
+        x = np.broadcast_to(x, (*lead, *x.shape[-2:])).reshape(-1, *x.shape[-2:])
+        y = np.broadcast_to(y, (*lead, *y.shape[-2:])).reshape(-1, *y.shape[-2:])
+        for a, b in zip(x, y, strict=True):
             first = plain_operand(np.ascontiguousarray(a), left.quant, self.unit.a_format)
             second = plain_operand(np.ascontiguousarray(b.T), right.quant, self.unit.b_format)
             yield self._product(step.node, first, second, None)
@@ -252,7 +258,7 @@ class MatrixEngine:
         if whole:
             start = self._start(a.codes, a.zero_at(0), b.codes, b.zero_at(0), bias)
             lost = self._overflows(a.codes, b.codes, start)
-            acc = compute(a.codes, b.codes, start, self.mode.unit)
+            acc = compute(a.codes, b.codes, start, self.unit.name)
             scale = np.asarray(a.scales[0], np.float64) * b.scales[0]
             return Sums(acc, np.broadcast_to(scale, (n,)), left), lost
         total = np.zeros((m, n), np.float32)
@@ -261,7 +267,7 @@ class MatrixEngine:
             part_a, part_b = (np.ascontiguousarray(o.codes[:, begin:end]) for o in (a, b))
             start = self._start(part_a, a.zero_at(begin), part_b, b.zero_at(begin), None)
             lost += self._overflows(part_a, part_b, start)
-            acc = compute(part_a, part_b, start, self.mode.unit)
+            acc = compute(part_a, part_b, start, self.unit.name)
             scale = np.atleast_1d(a.scale_at(begin))[:, None] * np.atleast_1d(b.scale_at(begin))[None, :]
             total += acc.astype(np.float32) * scale
             begin = end

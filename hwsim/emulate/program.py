@@ -100,7 +100,7 @@ def bind(graph: Graph, target: Target, precision: str | None = None, batch: int 
         if node.name in taken:
             continue
         if _on_matrix_unit(graph, node):
-            step = _matrix_step(graph, node, mode, batch)
+            step = _matrix_step(graph, node, mode, _mode_of(graph, node, target, mode), batch)
             taken |= {n.name for n in step.clamps}
             stored = graph.producer(step.output)
             if stored is not None:
@@ -122,6 +122,12 @@ def _on_matrix_unit(graph: Graph, node: Node) -> bool:
     a, b = node.inputs[:2]
     held = graph.constants.get(b)
     return _quantized(graph, a) and (isinstance(held, QTensor) if held is not None else _quantized(graph, b))
+
+
+def _mode_of(graph: Graph, node: Node, target: Target, mode: Precision) -> Precision:
+    """The precision whose unit computes a product: another one for two run-time values where the target says so."""
+    dynamic = node.inputs[1] not in graph.constants
+    return mode if mode.attention is None or not dynamic else target.precision(mode.attention)
 
 
 def _quantized(graph: Graph, name: str) -> bool:
@@ -155,15 +161,15 @@ def _chain(graph: Graph, node: Node) -> tuple[tuple[Node, ...], str]:
     return tuple(clamps), value
 
 
-def _matrix_step(graph: Graph, node: Node, mode: Precision, batch: int) -> MatrixStep:
+def _matrix_step(graph: Graph, node: Node, mode: Precision, where: Precision, batch: int) -> MatrixStep:
     clamps, output = _chain(graph, node)
-    unit = units[mode.unit]
+    unit = units[where.unit]
     a, b = node.inputs[:2]
     held = graph.constants.get(b)
     weight_format = held.block_format or held.format if isinstance(held, QTensor) else graph.value(b).format
-    _operand(graph, node, _element(graph, a), unit.a_format, mode.unit, "activations")
-    _operand(graph, node, _element(graph, b), unit.b_format, mode.unit, "weights")
-    _same_arithmetic(graph, node, mode, mode.unit)
+    _operand(graph, node, _element(graph, a), unit.a_format, where.unit, "activations")
+    _operand(graph, node, _element(graph, b), unit.b_format, where.unit, "weights")
+    _same_arithmetic(graph, node, mode, where.unit)
     out = graph.value(output)
     shape_a, shape_b, shape_y = graph.shape_of(a), graph.shape_of(b), graph.shape_of(node.output)
     groups = 1
@@ -192,7 +198,7 @@ def _matrix_step(graph: Graph, node: Node, mode: Precision, batch: int) -> Matri
         accumulator_format=unit.accumulator,
         output_format=stored,
         weight_scale_bytes=_side_bytes(held) if isinstance(held, QTensor) else 0,
-        unit=mode.unit,
+        unit=where.unit,
         weights_static=held is not None,
     )
     epilogue = VectorWork(

@@ -126,7 +126,7 @@ def _tiles(program: Program, n: int) -> tuple[TileRow, ...]:
     for step in full.steps:
         if isinstance(step, MatrixStep):
             w = step.work
-            rows += tile_rows(program.target, program.precision, w.name, w.op, w.m, w.n, w.k, w.groups)
+            rows += tile_rows(program.target, program.precision, w.name, w.op, w.m, w.n, w.k, w.groups, w.unit)
     return tuple(rows)
 
 
@@ -137,7 +137,8 @@ class _Executor:
         self.program = program
         self.tamper = tamper
         self.graph = program.graph
-        self.engine = MatrixEngine(program, matmul)
+        used = dict.fromkeys(s.work.unit for s in program.steps if isinstance(s, MatrixStep))
+        self.engines = {unit: MatrixEngine(program, matmul, unit) for unit in used}
         self.health = HealthMeter()
         self.constants = {
             name: program.graph.float_constant(name)
@@ -156,7 +157,7 @@ class _Executor:
         results: dict[str, NDArray[np.float32]] = {}
         for at, step in enumerate(self.program.steps):
             if isinstance(step, MatrixStep):
-                held, peak, overflowed = self.engine.run(step, env)
+                held, peak, overflowed = self.engines[step.work.unit].run(step, env)
                 env[step.output] = held
                 self.health.add(step, held, peak, overflowed, None if compared is None else compared.get(step.output))
                 made = step.output

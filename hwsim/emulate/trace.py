@@ -90,7 +90,7 @@ class Run:
 
 
 def tile_rows(
-    target: Target, mode: Precision, layer: str, op: str, m: int, n: int, k: int, groups: int
+    target: Target, mode: Precision, layer: str, op: str, m: int, n: int, k: int, groups: int, unit: str
 ) -> Iterator[TileRow]:
     """The at most eight classes of tiles that a target cuts [m, k] x [k, n] into, ``groups`` times."""
     sizes = _tile_size(target, mode, m, n, k)
@@ -98,7 +98,7 @@ def tile_rows(
         for tn, cn in _parts(n, sizes[1]):
             for tk, ck in _parts(k, sizes[2]):
                 count = cm * cn * ck * groups
-                yield TileRow(layer, op, mode.unit, tm, tn, tk, count, tm * tn * tk * count)
+                yield TileRow(layer, op, unit, tm, tn, tk, count, tm * tn * tk * count)
 
 
 def _tile_size(target: Target, mode: Precision, m: int, n: int, k: int) -> tuple[int, int, int]:

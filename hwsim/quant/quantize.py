@@ -48,9 +48,8 @@ def quantize(graph: Graph, recipe: Recipe, data: NDArray[Any]) -> Graph:
     if recipe.equalize != "none":
         graph = check(equalized(graph, recipe, calibration_rows(graph, data, recipe.samples)))
     sources = _operands(graph, recipe)
-    seen: dict[str, Histogram] = {}
-    if sources and takes_range(recipe.activations.format):
-        seen = observe(graph, data, sources, recipe.samples)
+    ranged = [name for name, scheme in sources if takes_range(scheme.format)]
+    seen = observe(graph, data, ranged, recipe.samples) if ranged else {}
     graph = check(_insert(graph, recipe, sources, seen))
     graph = check(_hoist(graph))
     graph = check(_store_weights(graph, recipe, data))
@@ -60,8 +59,9 @@ def quantize(graph: Graph, recipe: Recipe, data: NDArray[Any]) -> Graph:
 
 
 def _matrix_nodes(graph: Graph, recipe: Recipe) -> list[Node]:
-    # Block-scaled units take weights; products of two activations (attention) stay in the vector unit's format there.
-    blocks = isinstance(formats[recipe.activations.format], BlockFormat)
+    # Block-scaled units take weights; products of two activations (attention) need a scheme of their own there, and
+    # stay in the vector unit's format where there is none.
+    blocks = isinstance(formats[recipe.activations.format], BlockFormat) and recipe.attention is None
     return [
         n
         for n in graph.nodes
@@ -71,32 +71,36 @@ def _matrix_nodes(graph: Graph, recipe: Recipe) -> list[Node]:
     ]
 
 
-def _operands(graph: Graph, recipe: Recipe) -> list[str]:
-    """Run-time values that enter a matrix product."""
-    found = {i: None for n in _matrix_nodes(graph, recipe) for i in n.inputs[:2] if i not in graph.constants}
+def _schemes(graph: Graph, recipe: Recipe, node: Node) -> dict[int, Scheme]:
+    """How the run-time operands of a product are stored, by their place."""
+    dynamic = node.inputs[1] not in graph.constants
+    return {at: recipe.operand(at, dynamic) for at, i in enumerate(node.inputs[:2]) if i not in graph.constants}
+
+
+def _operands(graph: Graph, recipe: Recipe) -> list[tuple[str, Scheme]]:
+    """Run-time values that enter a matrix product, each with how it is stored there."""
+    found: dict[tuple[str, Scheme], None] = {}
+    for node in _matrix_nodes(graph, recipe):
+        found.update({(node.inputs[at], scheme): None for at, scheme in _schemes(graph, recipe, node).items()})
     return list(found)
 
 
-def _insert(graph: Graph, recipe: Recipe, sources: list[str], seen: dict[str, Histogram]) -> Graph:
-    quants = {
-        name: activation_storage(recipe.activations, seen.get(name), 1 if len(graph.shape_of(name)) == 4 else -1)
-        for name in sources
-    }
-    stored = {name: f"{name}.q" for name in sources}
-    values = dict(graph.values)
-    for name, quant in quants.items():
-        values[stored[name]] = Value(stored[name], graph.value(name).shape, quant)
+def _insert(graph: Graph, recipe: Recipe, sources: list[tuple[str, Scheme]], seen: dict[str, Histogram]) -> Graph:
+    values, stored, after = dict(graph.values), dict[tuple[str, Scheme], str](), dict[str, list[Node]]()
+    for name, scheme in sources:
+        quant = activation_storage(scheme, seen.get(name), 1 if len(graph.shape_of(name)) == 4 else -1)
+        made = after.setdefault(name, [])
+        small = stored[name, scheme] = f"{name}.q{len(made) + 1 if made else ''}"
+        values[small] = Value(small, graph.value(name).shape, quant)
+        made.append(Node(f"{name}.quantize{len(made) + 1 if made else ''}", "Quantize", (name,), small))
     targets = {n.name for n in _matrix_nodes(graph, recipe)}
-    nodes: list[Node] = [
-        Node(f"{name}.quantize", "Quantize", (name,), stored[name]) for name in graph.inputs if name in stored
-    ]
+    nodes = [made for name in graph.inputs for made in after.get(name, ())]
     for node in graph.nodes:
         if node.name in targets:
-            head = tuple(stored.get(i, i) for i in node.inputs[:2])
+            schemes = _schemes(graph, recipe, node)
+            head = (stored[i, schemes[at]] if at in schemes else i for at, i in enumerate(node.inputs[:2]))
             node = replace(node, inputs=(*head, *node.inputs[2:]))
-        nodes.append(node)
-        if node.output in stored:
-            nodes.append(Node(f"{node.output}.quantize", "Quantize", (node.output,), stored[node.output]))
+        nodes += [node, *after.get(node.output, ())]
     return graph.rebuilt(nodes=nodes, values=values)
 
 

@@ -70,6 +70,9 @@ class Recipe:
         equalize: moves channel scales between neighbouring products before anything is stored
             (``hwsim.quant.equalize``).
         layers: (node name, scheme) for weights that are stored otherwise than ``weights`` says.
+        attention: operands of products of two run-time values; None: as ``activations``, and where those are
+            block-scaled, such products are no matrix products.
+        cache: the second ones of those, keys and values; None: as ``attention``.
 
     Raises:
         RecipeError: an unknown method; names the nearest.
@@ -84,6 +87,8 @@ class Recipe:
     correct_bias: bool = False
     equalize: str = "none"
     layers: tuple[tuple[str, Scheme], ...] = ()
+    attention: Scheme | None = None
+    cache: Scheme | None = None
 
     def __post_init__(self) -> None:
         if self.weight_method not in WEIGHT_METHODS:
@@ -95,13 +100,18 @@ class Recipe:
         """The scheme of one node's weights."""
         return dict(self.layers).get(node, self.weights)
 
+    def operand(self, at: int, dynamic: bool) -> Scheme:
+        """How run-time operand ``at`` of a product is stored; ``dynamic``: both operands are run-time values."""
+        if not dynamic:
+            return self.activations
+        first = self.attention or self.activations
+        return (self.cache or first) if at == 1 else first
+
     def with_calibrator(self, name: str) -> Recipe:
-        """The same recipe with both calibrators replaced."""
-        return replace(
-            self,
-            weights=replace(self.weights, calibrator=name),
-            activations=replace(self.activations, calibrator=name),
-        )
+        """The same recipe with every calibrator replaced."""
+        kinds = {"weights": self.weights, "activations": self.activations}
+        kinds |= {key: held for key, held in (("attention", self.attention), ("cache", self.cache)) if held is not None}
+        return replace(self, **{key: replace(held, calibrator=name) for key, held in kinds.items()})  # type: ignore[arg-type]
 
 
 def is_integer(fmt: str) -> bool:
@@ -124,11 +134,14 @@ def recipe_for(target: Target, precision: str | None = None, calibrator: str = "
     from hwsim.numerics import units
 
     mode = target.precision(precision)
-    weights, activations = mode.weights, mode.activations
+
+    def scheme(held: TensorFormat) -> Scheme:
+        return Scheme(held.format, _shared(held), held.group_size, held.symmetric, calibrator)
+
     return Recipe(
-        weights=Scheme(weights.format, _shared(weights), weights.group_size, weights.symmetric, calibrator),
-        activations=Scheme(
-            activations.format, _shared(activations), activations.group_size, activations.symmetric, calibrator
-        ),
+        weights=scheme(mode.weights),
+        activations=scheme(mode.activations),
         accumulator=units[mode.unit].accumulator,
+        attention=None if mode.attention is None else scheme(target.precision(mode.attention).activations),
+        cache=None if mode.cache is None else scheme(mode.cache),
     )

@@ -99,7 +99,10 @@ def _check_precisions(document: Document, target: Target) -> None:
     for name, precision in target.precisions.items():
         at: Key = ("precisions", name)
         _known(document, (*at, "unit"), lambda unit=precision.unit: units[unit], UnitError)
-        for tensor, declared in (("weights", precision.weights), ("activations", precision.activations)):
+        tensors = {"weights": precision.weights, "activations": precision.activations, "cache": precision.cache}
+        for tensor, declared in tensors.items():
+            if declared is None:
+                continue
             _known(document, (*at, tensor, "format"), lambda fmt=declared.format: formats[fmt], FormatError)
             if (declared.granularity == "per_group") != (declared.group_size is not None):
                 raise TargetError(
@@ -112,6 +115,9 @@ def _check_precisions(document: Document, target: Target) -> None:
                 f"precisions.{name}.activations: expected granularity per_tensor, found {found}",
                 where=document.where((*at, "activations", "granularity")),
             )
+        if precision.attention is not None and precision.attention not in target.precisions:
+            where = document.where((*at, "attention"))
+            raise unknown(TargetError, "precision", precision.attention, target.precisions, where=where)
 
 
 def _known(document: Document, at: Key, look_up: Any, error: type[HwsimError]) -> None:

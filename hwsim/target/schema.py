@@ -115,6 +115,9 @@ class Precision(_Sourced):
     operand_bytes_per_cycle: Quantity | None = None
     block: CubeBlock | None = None
     macs_per_element: Count | None = None
+        attention: precision of the same target in which products of two run-time values run (queries by keys,
+            probabilities by values), and whose activations say how those are stored; this one where absent.
+        cache: how keys and values, the second operands of those products, are stored; as the first where absent.
     mac_pj: Energy
 
 
@@ -135,6 +138,8 @@ class SharedMemory(_Model):
 
 class HostLink(_Model):
     """The way from the host: a network's input and output cross it, before and after the work."""
+    attention: Name | None = None
+    cache: TensorFormat | None = None
 
     bytes_per_s: Quantity
 

@@ -31,10 +31,17 @@ def test_nvfp4_products_are_near_the_product_of_stored_numbers(graph: Graph) -> 
     """Each head's sums equal the float64 product of the very numbers stored, within the unit's truncation."""
     chip = load_target("nvidia-b200")
     stored = quantize(graph, recipe_for(chip, "nvfp4", "minmax"), IDS)
-    assert not [n for n in stored if n.op == "MatMul" and stored.value(n.inputs[0]).quant is not None]
+    for node in stored:
+        if node.op == "MatMul":
+            queries, keys = (stored.value(name) for name in node.inputs)
+            assert (queries.format, keys.format) == ("fp16", "fp8_e4m3fn")
+            assert keys.quant.scale is not None
     got = emulate(stored, chip, IDS, precision="nvfp4").output
     want = run(graph, {"tokens": IDS})["logits"]
     noise = np.sqrt(np.mean((got - want) ** 2) / np.mean(want**2))
+    units = {tile.layer: tile.unit for tile in emulate(stored, chip, IDS, precision="nvfp4").trace.tiles}
+    assert units["blk.0.qk"] == units["blk.0.pv"] == "nvidia.blackwell.tcgen05.f16"
+    assert units["blk.0.q"] == "nvidia.blackwell.tcgen05.nvf4"
     assert 0.01 < noise < 0.5
     one = np.concatenate([emulate(stored, chip, IDS[i : i + 1], precision="nvfp4").output for i in range(3)])
     np.testing.assert_array_equal(got, one)
