@@ -90,6 +90,9 @@ class Precision(_Sourced):
             right shift; ``tflite_reference``, ``litert_reference`` and ``litert_xnnpack`` as those kernels of TensorFlow
             Lite do, which also add, pool and take softmax on codes (``hwsim.emulate.tflite``).
         vector_format: what values between vector operations are stored in.
+        attention: precision of the same target in which products of two run-time values run (queries by keys,
+            probabilities by values), and whose activations say how those are stored; this one where absent.
+        cache: how keys and values, the second operands of those products, are stored; as the first where absent.
         macs_per_cycle: multiply-accumulates a core (an SM) does in a cycle; needed by ``gpu`` machines.
         multicast: neighbouring thread blocks that fetch a common operand once (Hopper's clusters); ``gpu`` only.
         store_share: part of the time to write results that no arithmetic hides; all of it where absent; ``gpu`` only.
@@ -108,6 +111,8 @@ class Precision(_Sourced):
     activations: TensorFormat
     requantize: Literal["fp32", "fixed_point", "tflite_reference", "litert_reference", "litert_xnnpack"]
     vector_format: Literal["fp32", "fp16", "bf16"]
+    attention: Name | None = None
+    cache: TensorFormat | None = None
     macs_per_cycle: Count | None = None
     multicast: Count | None = None
     store_share: Quantity | None = None
@@ -115,9 +120,6 @@ class Precision(_Sourced):
     operand_bytes_per_cycle: Quantity | None = None
     block: CubeBlock | None = None
     macs_per_element: Count | None = None
-        attention: precision of the same target in which products of two run-time values run (queries by keys,
-            probabilities by values), and whose activations say how those are stored; this one where absent.
-        cache: how keys and values, the second operands of those products, are stored; as the first where absent.
     mac_pj: Energy
 
 
@@ -138,8 +140,6 @@ class SharedMemory(_Model):
 
 class HostLink(_Model):
     """The way from the host: a network's input and output cross it, before and after the work."""
-    attention: Name | None = None
-    cache: TensorFormat | None = None
 
     bytes_per_s: Quantity
 
