@@ -37,7 +37,7 @@ module requantizer #(
 
     wire signed [ACC_W-1:0] raised  = acc < low ? low : acc;
     wire signed [ACC_W-1:0] clamped = raised > high ? high : raised;
-    wire signed [63:0]      product = {{(64 - ACC_W) {clamped[ACC_W-1]}}, clamped} * {{(64 - MUL_W) {1'b0}}, multiplier};
+    wire signed [63:0]      product = {{(64-ACC_W) {clamped[ACC_W-1]}}, clamped} * {{(64 - MUL_W) {1'b0}}, multiplier};
     wire        [63:0]      half    = (64'd1 << shift) >> 1;
     wire signed [63:0]      up      = $signed(product + half) >>> shift;
 
