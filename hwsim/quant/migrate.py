@@ -195,8 +195,7 @@ class _Migration:
 
 def _as_storage(scheme: Scheme, found: Range) -> QuantParams:
     zero = found.zero_point
-    point = None if zero is None or not zero.any() else zero.reshape(())
-    return QuantParams(scheme.format, found.scale.reshape(()), point)
+    return QuantParams(scheme.format, found.scale.reshape(()), None if zero is None else zero.reshape(()))
 
 
 def _levels(old: QuantParams) -> Rows | None:
@@ -253,7 +252,7 @@ def _compared(
         how = "lossless"
     elif rows is not None and new.block_format is None and _holds(new, rows.reals[0]):
         how = "finer"
-    elif seen is not None and _alike(old, new, seen):
+    elif seen is not None and rows is not None and new.block_format is None and _alike(old, new, seen):
         how = "as seen"
     words = (described(old), described(new))
     if not reals.size:
