@@ -20,14 +20,17 @@ module delay #(
         end else if (CYCLES == 0) begin : g_wire
             wire unused = clk & rst;
             assign out = in;
-        end else if (CYCLES == 1) begin : g_one
-            reg [WIDTH-1:0] held;
-            always @(posedge clk) held <= rst ? {WIDTH{1'b0}} : in;
-            assign out = held;
         end else begin : g_chain
-            reg [CYCLES*WIDTH-1:0] held;
-            always @(posedge clk) held <= rst ? {CYCLES * WIDTH{1'b0}} : {held[(CYCLES-1)*WIDTH-1:0], in};
-            assign out = held[(CYCLES-1)*WIDTH+:WIDTH];
+            genvar t;
+            for (t = 0; t < CYCLES; t = t + 1) begin : g_stage
+                reg [WIDTH-1:0] held;
+                if (t == 0) begin : g_first
+                    always @(posedge clk) held <= rst ? {WIDTH{1'b0}} : in;
+                end else begin : g_next
+                    always @(posedge clk) held <= rst ? {WIDTH{1'b0}} : g_stage[t-1].held;
+                end
+            end
+            assign out = g_stage[CYCLES-1].held;
         end
     endgenerate
 

@@ -27,7 +27,7 @@ module dot_fused #(
     input  wire [L*(1+EA+MA)-1:0] a,
     input  wire [L*(1+EB+MB)-1:0] b,
     input  wire [CE+CM:0]         c,
-    output reg  [CE+CM:0]         d
+    output wire [CE+CM:0]         d
 );
 
     // an instance of a module that does not exist stops elaboration
@@ -48,7 +48,6 @@ module dot_fused #(
     localparam BIAS   = (1 << (EA - 1)) + (1 << (EB - 1)) - 2;  // of a product
     localparam BIAS_C = (1 << (CE - 1)) - 1;
     localparam LEAST  = 1 - BIAS_C;                             // exponent of the smallest normal d
-    localparam LAST   = (1 << CE) - 1;                          // exponent field of what is not a number
     localparam FRAC   = MA + MB;                                // fraction bits of a product
     localparam PAD    = F > FRAC ? F - FRAC : 0;
     localparam CUT    = F > FRAC ? 0 : FRAC - F;
@@ -57,10 +56,9 @@ module dot_fused #(
     localparam SUM_W  = F + 4 + $clog2(L + 1);                  // a sum and its sign
     localparam T_W    = PAD + FRAC + 2 > PAD_C + CM + 1 ? PAD + FRAC + 2 : PAD_C + CM + 1;
     localparam W      = SUM_W > T_W ? SUM_W : T_W;              // of every aligned term
-    localparam R_W    = W + DM + 2;                             // of a sum as it is rounded
 
     /* verilator lint_off WIDTH */
-    integer k, top, shift, lead;
+    integer k, top, shift;
     integer exponent[0:L-1];
     integer exp_a, exp_b, exp_c;
     reg [W-1:0] term[0:L-1];
@@ -71,11 +69,7 @@ module dot_fused #(
     reg [B_W-1:0]        y;
     reg [W-1:0]          term_c, magnitude;
     reg signed [W-1:0]   sum;
-    reg [R_W-1:0]        low;
-    /* verilator lint_off UNUSEDSIGNAL */
-    reg [R_W-1:0]        scaled;  // has no bits above DM: the leading one is there or below
-    /* verilator lint_on UNUSEDSIGNAL */
-    reg [CE+DM:0]        rounded;
+    reg signed [15:0]    unit;
 
     always @* begin
         // what each product is: its exact significand, its exponent, its sign
@@ -123,36 +117,26 @@ module dot_fused #(
             magnitude = term[k] == 0 || shift > F + 2 ? 0 : ((term[k] << PAD) >> CUT) >> shift;
             sum       = minus[k] ? sum - magnitude : sum + magnitude;
         end
-
-        // rounded once: the sum counts in 2**(top - F), its leading one is bit lead
-        magnitude = sum < 0 ? -sum : sum;
-        lead = 0;
-        for (k = 0; k < W; k = k + 1) if (magnitude[k]) lead = k;
-        exp_a = top - F + lead < LEAST ? LEAST : top - F + lead;
-        shift = exp_a - DM - (top - F);  // the last bit kept, in bits of the sum
-        low   = {{(R_W - W) {1'b0}}, magnitude};
-        if (shift <= 0) begin
-            scaled = low << -shift;
-            low    = 0;
-        end else if (shift > W) begin
-            scaled = 0;
-            low    = low != 0;  // less than half of the last bit: only that it is there counts
-        end else begin
-            scaled = low >> shift;
-            low    = low << (R_W - shift);
-        end
-        rounded = scaled[DM:0];
-        if (NEAREST == 1 && low[R_W-1] && (scaled[0] || low[R_W-2:0] != 0)) rounded = rounded + 1;
-        rounded = rounded + ((exp_a + BIAS_C - 1) << DM);
-
-        if (is_nan | plus_inf & minus_inf) d = {1'b0, {(CE + CM) {1'b1}}};
-        else if (plus_inf | minus_inf) d = {minus_inf, {CE{1'b1}}, {CM{1'b0}}};
-        else if (magnitude == 0) d = 0;
-        else if (exp_a > BIAS_C || rounded >> DM >= LAST) d = {sum < 0, {CE{1'b1}}, {CM{1'b0}}};
-        else if (rounded == 0) d = 0;
-        else d = {sum < 0, rounded[CE+DM-1:0], {(CM - DM) {1'b0}}};
+        unit = top - F;
     end
     /* verilator lint_on WIDTH */
+
+    wire [CE+CM:0] rounded;
+
+    round_float #(
+        .W      (W),
+        .CE     (CE),
+        .CM     (CM),
+        .DM     (DM),
+        .NEAREST(NEAREST)
+    ) result (
+        .sum (sum),
+        .unit(unit),
+        .d   (rounded)
+    );
+
+    assign d = is_nan | plus_inf & minus_inf ? {1'b0, {(CE + CM) {1'b1}}} :
+        plus_inf | minus_inf ? {minus_inf, {CE{1'b1}}, {CM{1'b0}}} : rounded;
 
 endmodule
 

@@ -17,14 +17,15 @@ if TYPE_CHECKING:
 @click.command(
     "verify",
     short_help="Verilog against the golden model.",
-    epilog="Examples: hwsim verify --unit hwsim.rtl.int4 --tiles 200; hwsim verify --source my_mac.v; "
-    "hwsim verify --network mnist-cnn --layer conv2 --images 20",
+    epilog="Examples: hwsim verify --unit mul_int4 --source my_mul.v --ports my_mul.yaml; hwsim verify --unit "
+    "nvidia.hopper.wgmma.e4m3 --sim verilator --vectors cases.npz; hwsim verify --network mnist-cnn --layer conv2",
 )
-@click.option("--unit", metavar="U", help="Matrix unit to prove; default: hwsim.rtl.int4.")
+@click.option("--unit", metavar="U", help="Matrix unit or module; default: hwsim.rtl.int4. --list shows all.")
+@click.option("--list", "listed", is_flag=True, help="List every unit and module that can be proven.")
 @click.option("--all", "every", is_flag=True, help="Prove every unit that has Verilog.")
 @click.option("--sim", default="icarus", show_default=True, metavar="S", help="Simulator: icarus or verilator.")
 @click.option("--tiles", type=click.IntRange(min=1), default=200, show_default=True, help="Random tiles.")
-@click.option("--rows", type=click.IntRange(min=1), default=16, show_default=True, help="Rows of the array.")
+@click.option("--rows", type=click.IntRange(min=1), help="Rows of the array; default: 16, or one block.")
 @click.option("--cols", type=click.IntRange(min=1), default=16, show_default=True, help="Columns of the array.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of everything random.")
 @click.option("--check", "checks", multiple=True, metavar="C", help="Run only this check; repeatable.")
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
     metavar="FILE.v",
     help="Your Verilog: its modules take the place of ours of the same name; repeatable.",
 )
+@click.option("--ports", metavar="MAP.yaml", help="Port map: where your module has other names, ports or a pipeline.")
+@click.option("--vectors", metavar="FILE", help="Operands of your own (.npz or .csv), driven besides.")
 @click.option("--network", metavar="MODEL", help="Run this network with layers on the simulated array instead.")
 @click.option("--target", default="hwsim-int4-ws16", show_default=True, metavar="T", help="Array for --network.")
 @click.option(
@@ -47,14 +50,17 @@ if TYPE_CHECKING:
 @json_option
 def command(
     unit: str | None,
+    listed: bool,
     every: bool,
     sim: str,
     tiles: int,
-    rows: int,
+    rows: int | None,
     cols: int,
     seed: int,
     checks: tuple[str, ...],
     sources: tuple[str, ...],
+    ports: str | None,
+    vectors: str | None,
     network: str | None,
     target: str,
     layers: tuple[str, ...],
@@ -70,6 +76,13 @@ def command(
         raise click.UsageError("--unit, --all and --network exclude each other")
     if (layers or data) and network is None:
         raise click.UsageError("--layer and --data belong to --network")
+    if (ports or vectors) and (every or network is not None):
+        raise click.UsageError("--ports and --vectors belong to one --unit")
+    if listed:
+        from hwsim.verify import verifiable
+
+        click.echo("\n".join(verifiable()))
+        return
     if network is not None:
         reports = [_network(network, target, layers, data, images, sim, sources)]
     else:
@@ -85,6 +98,8 @@ def command(
                 seed=seed,
                 checks=checks or None,
                 sources=sources,
+                ports=ports,
+                vectors=vectors,
                 on_check=_saying(name),
             )
             for name in (tuple(RTL_UNITS) if every else (unit or "hwsim.rtl.int4",))
@@ -153,8 +168,15 @@ def _print(reports: list[VerifyReport], passed: bool) -> None:
                 click.echo(f"first difference: {row.unit} {row.check}: {row.first_mismatch}")
             if row.wave_file:
                 click.echo(f"waves: {row.wave_file}")
+        if report.coverage:
+            missed = [f"{p.name} ({p.hits:,} of {p.of:,})" for p in report.coverage if not p.reached]
+            reached = len(report.coverage) - len(missed)
+            click.echo(
+                f"coverage: {report.unit}: {reached} of {len(report.coverage)} points"
+                + (f"; not reached: {', '.join(missed)}" if missed else "")
+            )
     first = reports[0]
+    shape = f"{first.array_rows} x {first.array_cols} array, " if first.array_rows else ""
     click.echo(
-        f"{first.array_rows} x {first.array_cols} array, {first.simulator}, seed {first.seed}: "
-        + ("everything agrees" if passed else "THERE ARE DIFFERENCES")
+        f"{shape}{first.simulator}, seed {first.seed}: " + ("everything agrees" if passed else "THERE ARE DIFFERENCES")
     )

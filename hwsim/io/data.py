@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import zipfile
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
@@ -81,13 +82,18 @@ def read_npz(path: Path, *, name: str | None = None, note: str = "") -> Dataset:
     Raises:
         DataError: as :func:`load_data`.
     """
-    arrays = _arrays(path)
+    arrays = read_arrays(path, KEYS)
     if "x" not in arrays:
         raise DataError(f"expected an array 'x' ({KEYS['x']}), found {', '.join(arrays) or 'none'}", where=str(path))
     return Dataset(_inputs(arrays, str(path)), _labels(arrays, str(path)), name or path.stem, note)
 
 
-def _arrays(path: Path) -> dict[str, NDArray[Any]]:
+def read_arrays(path: Path, keys: Mapping[str, str]) -> dict[str, NDArray[Any]]:
+    """The arrays of numbers of a .npz file, each named in ``keys`` (name -> what it is).
+
+    Raises:
+        DataError: missing, empty, damaged or too large, or an array of another name.
+    """
     where = str(path)
     try:
         if not path.is_file():
@@ -98,8 +104,8 @@ def _arrays(path: Path) -> dict[str, NDArray[Any]]:
             out: dict[str, NDArray[Any]] = {}
             for info in archive.infolist():
                 key = info.filename.removesuffix(".npy")
-                if key not in KEYS or key in out:
-                    raise unknown(DataError, "array", key, KEYS, where=where)
+                if key not in keys or key in out:
+                    raise unknown(DataError, "array", key, keys, where=where)
                 out[key] = _array(archive, info, f"{where}: {key}")
             return out
     except (OSError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as err:

@@ -14,6 +14,7 @@ from hwsim.numerics.unit import (
     KulischUnit,
     MatrixUnit,
     PopcountUnit,
+    ScaledFusedUnit,
     UnitCatalog,
 )
 from hwsim.numerics.unit_catalog_amd import AMD_UNITS
@@ -22,6 +23,7 @@ from hwsim.numerics.unit_catalog_nvidia import NVIDIA_UNITS
 ARRAY_WS: Final = "rtl/array_ws.v: MUL, SATURATE"
 CUBE: Final = "Ascend C, Mmad: int4 and int8 operands, int32 result that saturates"
 CUBE_FP16: Final = "Ascend C, Mmad: half operands, float result; the Cube multiplies 16 x 16 by 16 x 16"
+ARRAY_SCALED: Final = "rtl/array_ws_scaled.v: exact sums within a block, scale_add below each column"
 IEEE: Final = "IEEE 754-2019, 5.4.1 fusedMultiplyAdd"
 
 CLAMP: Final = "the step at which a sum is clamped is not public; after each product is assumed"
@@ -73,6 +75,23 @@ PLAIN: Final[tuple[MatrixUnit, ...]] = (
     _integer("hwsim.rtl.uint8_int4", "uint8", "int4", "derived", "hwsim.rtl.int4 with wider, unsigned activations"),
     _integer("hwsim.rtl.int8_int4", "int8", "int4", "derived", "hwsim.rtl.int4 with wider activations"),
     _integer("hwsim.rtl.int8_ternary", "int8", "ternary", "derived", "hwsim.rtl.int4 with other operands"),
+    *(
+        ScaledFusedUnit(
+            name=f"hwsim.rtl.{name}",
+            a_format="fp4_e2m1",
+            b_format="fp4_e2m1",
+            accumulator="fp32",
+            evidence="rtl",
+            source=ARRAY_SCALED,
+            products=block,
+            fraction_bits=25,
+            floor_exponent=-133,
+            scale_format=scale,
+            block_size=block,
+            group=block,
+        )
+        for name, scale, block in (("nvfp4", "ue4m3", 16), ("mxfp4", "e8m0", 32))
+    ),
     _integer("ascend.cube.int4", "int4", "int4", "published", CUBE, saturate=True, note=CLAMP),
     _integer("ascend.cube.int8", "int8", "int8", "published", CUBE, saturate=True, note=CLAMP),
     ExactUnit(

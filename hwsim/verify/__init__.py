@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from hwsim.verify.catalog import RTL_UNITS, RtlUnit
     from hwsim.verify.checks import CHECKS
+    from hwsim.verify.matmul import rtl_matmul
     from hwsim.verify.network import rtl_products, verify_network
     from hwsim.verify.result import CheckRow, VerifyReport
     from hwsim.verify.simulator import SIMULATORS
-    from hwsim.verify.verify import rtl_matmul, verify_rtl
+    from hwsim.verify.subject import verifiable
+    from hwsim.verify.verify import verify_rtl
 
 _HOME = {
     "CHECKS": "checks",
@@ -20,8 +22,9 @@ _HOME = {
     "CheckRow": "result",
     "RtlUnit": "catalog",
     "VerifyReport": "result",
-    "rtl_matmul": "verify",
+    "rtl_matmul": "matmul",
     "rtl_products": "network",
+    "verifiable": "subject",
     "verify_network": "network",
     "verify_rtl": "verify",
 }
@@ -35,6 +38,7 @@ __all__ = [
     "VerifyReport",
     "rtl_matmul",
     "rtl_products",
+    "verifiable",
     "verify_network",
     "verify_rtl",
 ]

@@ -8,9 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from hwsim.errors import UnitError, unknown
-from hwsim.verify.multipliers import MULTIPLIERS
+from hwsim.errors import DataError, UnitError, unknown
+from hwsim.verify.multipliers import MULTIPLIERS, fixed_point
+
+if TYPE_CHECKING:
+    from hwsim.numerics.unit import ScaledFusedUnit
 
 
 @dataclass(frozen=True)
@@ -24,6 +28,7 @@ class RtlUnit:
         saturate: sums stop at the ends of the accumulator; else they wrap.
         acc_bits: width of a sum (ACC_W).
         pe, array, harness: names of the top modules.
+        scaled: the unit takes block scales: ``array`` is ``array_ws_scaled``, its rows are one block, sums are FP32.
     """
 
     name: str
@@ -33,6 +38,12 @@ class RtlUnit:
     pe: str = "pe_ws"
     array: str = "array_ws"
     harness: str = "tb_array_ws"
+    scaled: bool = False
+
+    @property
+    def block(self) -> int | None:
+        """Rows that the array must have; None: any."""
+        return scaled_unit(self.name).block_size if self.scaled else None
 
 
 RTL_UNITS: Mapping[str, RtlUnit] = {
@@ -53,6 +64,8 @@ RTL_UNITS: Mapping[str, RtlUnit] = {
         RtlUnit("hwsim.rtl.binary", "binary"),
         RtlUnit("hwsim.rtl.e2m1", "e2m1"),
         RtlUnit("hwsim.rtl.e4m3", "e4m3", acc_bits=48),
+        RtlUnit("hwsim.rtl.nvfp4", "e2m1", array="array_ws_scaled", scaled=True),
+        RtlUnit("hwsim.rtl.mxfp4", "e2m1", array="array_ws_scaled", scaled=True),
     )
 }
 
@@ -83,5 +96,43 @@ def pe_parameters(unit: RtlUnit) -> dict[str, int | str]:
 
 
 def array_parameters(unit: RtlUnit, rows: int, cols: int) -> dict[str, int | str]:
-    """Verilog parameters of the array: those of its processing elements, ROWS and COLS."""
-    return {"ROWS": rows, "COLS": cols, **pe_parameters(unit)}
+    """Verilog parameters of the array: ROWS, COLS, those of its processing elements and of its scales.
+
+    Raises:
+        DataError: a unit with block scales, and rows that are not one block.
+    """
+    shape = {"ROWS": rows, "COLS": cols}
+    if not unit.scaled:
+        return {**shape, **pe_parameters(unit)}
+    if rows != unit.block:
+        raise DataError(f"an array of {unit.name} has {unit.block} rows, one block; found {rows}")
+    own = pe_parameters(unit)
+    return {**shape, **{name: own[name] for name in ("MUL", "A_W", "W_W", "P_W")}, **scale_parameters(unit.name)}
+
+
+def scaled_unit(name: str) -> ScaledFusedUnit:
+    """The golden unit of an array with block scales."""
+    from hwsim.numerics import units
+    from hwsim.numerics.unit import ScaledFusedUnit
+
+    found = units[name]
+    assert isinstance(found, ScaledFusedUnit)
+    return found
+
+
+def scale_parameters(name: str) -> dict[str, int | str]:
+    """Parameters of ``scale_add`` for a unit with block scales, from its entry and its scales' format."""
+    from hwsim.numerics import formats
+    from hwsim.numerics.format import FloatLayout, Format
+
+    unit = scaled_unit(name)
+    scale = formats[unit.scale_format]
+    assert isinstance(scale, Format)
+    assert isinstance(scale.layout, FloatLayout)
+    return {
+        "LSB": -fixed_point(unit.a_format)[1] - fixed_point(unit.b_format)[1],
+        "F": unit.fraction_bits,
+        "FLOOR": unit.floor_exponent,
+        "SE": scale.layout.exponent_bits,
+        "SM": scale.layout.mantissa_bits,
+    }

@@ -10,10 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hwsim.verify.catalog import RtlUnit, scaled_unit
 from hwsim.verify.compare import NOTHING, UNKNOWN, Outcome, compare_rows, difference, fold_cycles, golden
-from hwsim.verify.drive import Array, Codes, Sums, run_replay, run_stream, sum_dtype
+from hwsim.verify.coverage import pe_points
+from hwsim.verify.drive import Array, Codes, Scales, StreamRun, Sums, run_replay, run_stream, sum_dtype
 from hwsim.verify.multipliers import MULTIPLIERS, fixed_point, is_finite
 from hwsim.verify.output_stationary import output_stationary
+from hwsim.verify.result import Point
 from hwsim.verify.script import ArrayScript, finite_codes, pe_script
 
 K_CHAIN_FOLDS = 4
@@ -46,7 +49,7 @@ def pe_exhaustive(plan: Plan) -> Outcome:
 
     got = run()
     outcome, _ = compare_rows(array.unit, expected, got.cycles, got.lanes, got.known, len(inputs["rst"]))
-    return outcome.recorded_by(run)
+    return outcome.recorded_by(run).reaching(pe_points(array.unit, expected))
 
 
 def corner_tiles(plan: Plan) -> Outcome:
@@ -69,7 +72,25 @@ def corner_tiles(plan: Plan) -> Outcome:
         w.append(weights)
         a.append(activations)
         c.append(_sums(rng, array, (m, array.cols)))
-    return _stream(plan, _one_fold(w), _one_fold(a), np.array(c, dtype=sum_dtype(array.width("ACC_W"))))
+    sums = np.array(c, dtype=sum_dtype(array.width("ACC_W")))
+    if array.unit.scaled:
+        return _scaled_corners(plan, rng, np.array(w, np.uint8), np.array(a, np.uint8))
+    return _stream(plan, _one_fold(w), _one_fold(a), sums)
+
+
+def _scaled_corners(plan: Plan, rng: np.random.Generator, w: Codes, a: Codes) -> Outcome:
+    """The corner tiles with every pair of extreme scales, each onto extreme FP32 sums in turn."""
+    array = plan.array
+    extremes = extreme_scales(array.unit)
+    w_scale, a_scale = (axis.ravel() for axis in np.meshgrid(extremes, extremes, indexing="ij"))
+    tiles, pairs = len(w), len(w_scale)
+    w, a = np.repeat(w, pairs, axis=0)[:, None], np.repeat(a, pairs, axis=0)[:, None]
+    c = np.resize(np.array(FP32_EXTREMES, np.uint32), (tiles * pairs, plan.m, array.cols)).view(np.int32)
+    scales = (
+        np.broadcast_to(np.tile(w_scale, tiles)[:, None, None], (tiles * pairs, 1, array.cols)),
+        np.broadcast_to(np.tile(a_scale, tiles)[:, None, None], (tiles * pairs, 1, plan.m)),
+    )
+    return _stream(plan, w, a, c, scales)
 
 
 def random_tiles(plan: Plan) -> Outcome:
@@ -89,12 +110,12 @@ def gaps(plan: Plan) -> Outcome:
     script.reset()
     for _ in range(8):
         script.idle(int(rng.integers(0, 3)))
-        script.weights(_weights(rng, array, (array.rows, array.cols)))
+        script.weights(_weights(rng, array, (array.rows, array.cols)), scale=_weight_scale(rng, array))
         for _ in range(plan.m):
             script.idle(int(rng.integers(0, 4)) if rng.random() < 0.5 else 0)
-            script.row(_activations(rng, array, (array.rows,)), _sums(rng, array, (array.cols,)))
+            _random_row(rng, script)
         script.drain()
-    return _replay(plan, script)
+    return _replay(plan, script).reaching((Point("gap between rows", 1),))
 
 
 def reset(plan: Plan) -> Outcome:
@@ -106,28 +127,77 @@ def reset(plan: Plan) -> Outcome:
 
     def stream(rows: int) -> None:
         for _ in range(rows):
-            script.row(_activations(rng, array, (array.rows,)), _sums(rng, array, (array.cols,)))
+            _random_row(rng, script)
 
     for phase in ("load", "stream", "drain") * 4:
-        w = _weights(rng, array, (array.rows, array.cols))
+        w, beside = _weights(rng, array, (array.rows, array.cols)), _weight_scale(rng, array)
         if phase == "load":
-            script.weights(w, rows=int(rng.integers(1, array.rows, endpoint=True)))
+            script.weights(w, rows=int(rng.integers(1, array.rows, endpoint=True)), scale=beside)
             script.reset()
-            script.weights(w)
+            script.weights(w, scale=beside)
         else:
-            script.weights(w)
+            script.weights(w, scale=beside)
             stream(plan.m if phase == "drain" else int(rng.integers(1, plan.m, endpoint=True)))
             script.idle(int(rng.integers(0, drain)) if phase == "drain" else 0)
             script.reset()
         stream(plan.m)  # after a reset in stream or drain: with the weights that were there before it
         script.drain()
-    return _replay(plan, script)
+    reached = (Point(f"reset in {phase}", 4) for phase in ("load", "stream", "drain"))
+    return _replay(plan, script).reaching(tuple(reached))
 
 
 CHECKS: Mapping[str, Callable[[Plan], Outcome]] = {
     check.__name__: check
     for check in (pe_exhaustive, corner_tiles, random_tiles, k_chain, gaps, reset, output_stationary)
 }
+
+
+def checks_of(unit: RtlUnit) -> Mapping[str, Callable[[Plan], Outcome]]:
+    """The checks of a unit: with block scales, those of the array that has them."""
+    without = (pe_exhaustive, output_stationary) if unit.scaled else ()
+    return {name: check for name, check in CHECKS.items() if check not in without}
+
+
+def _random_row(rng: np.random.Generator, script: ArrayScript) -> None:
+    array = script.array
+    scale = int(_scale_codes(rng, array, (1,))[0]) if array.unit.scaled else 0
+    script.row(_activations(rng, array, (array.rows,)), _sums(rng, array, (array.cols,)), scale)
+
+
+def _weight_scale(rng: np.random.Generator, array: Array) -> Codes | None:
+    return _scale_codes(rng, array, (array.cols,)) if array.unit.scaled else None
+
+
+def _scale_codes(rng: np.random.Generator, array: Array, shape: tuple[int, ...]) -> Codes:
+    """Most near 1, some anywhere, one of fifty extreme."""
+    one = int(np.flatnonzero(_scale_table(array.unit) == 1)[0])
+    near = one + rng.integers(-12, 13, shape)
+    kind = rng.random(shape)
+    found = np.where(kind < 0.75, near, rng.integers(0, 256, shape))
+    return np.where(kind > 0.98, rng.choice(extreme_scales(array.unit), shape), found).astype(np.uint8)
+
+
+def _scale_table(unit: RtlUnit) -> NDArray[np.float32]:
+    from hwsim.numerics import decode_table
+
+    return decode_table(scaled_unit(unit.name).scale_format)
+
+
+def extreme_scales(unit: RtlUnit) -> Codes:
+    """Codes of the least scales, of 1, of the largest, and of NaN."""
+    table = _scale_table(unit)
+    numbers = np.flatnonzero(np.isfinite(table))
+    last = numbers[np.argmax(table[numbers])]
+    nan = int(np.flatnonzero(np.isnan(table))[0])
+    codes = [0, 1, 7, 8, int(np.flatnonzero(table == 1)[0]), int(last), nan]
+    return np.array(sorted(set(codes)), np.uint8)
+
+
+FP32_EXTREMES = (
+    *(0x00000000, 0x80000000, 0x00000001, 0x807FFFFF, 0x00800000, 0x3F800000, 0xC1234567),
+    *(0x7F7FFFFF, 0xFF7FFFFF, 0x7F800000, 0xFF800000, 0x7FC00000),
+)
+"""Zeros, subnormals, the least normal number, ordinary ones, the largest, infinities, NaN."""
 
 
 def _activations(rng: np.random.Generator, array: Array, shape: tuple[int, ...]) -> Codes:
@@ -157,7 +227,16 @@ def _extremes(fmt: str) -> tuple[list[int], int]:
 
 
 def _sums(rng: np.random.Generator, array: Array, shape: tuple[int, ...]) -> Sums:
-    """Half of them anywhere, half within a few hundred of an end of the accumulator, where sums wrap or saturate."""
+    """Half of them anywhere, half within a few hundred of an end of the accumulator, where sums wrap or saturate.
+
+    FP32 sums: most of the size of products, some any bits, some extreme.
+    """
+    if array.unit.scaled:
+        kind = rng.random(shape)
+        tame = (rng.normal(0, 1, shape) * np.exp2(rng.integers(-8, 12, shape))).astype(np.float32).view(np.int32)
+        wild = rng.integers(0, 1 << 32, shape, dtype=np.uint64).astype(np.uint32).view(np.int32)
+        extreme = rng.choice(np.array(FP32_EXTREMES, np.uint32), shape).view(np.int32)
+        return np.where(kind < 0.8, tame, np.where(kind < 0.95, wild, extreme)).astype(np.int32)
     low, high = _ends(array)
     anywhere = rng.integers(low, high, shape, dtype=np.int64, endpoint=True)
     offset = rng.integers(0, 512, shape)
@@ -173,20 +252,26 @@ def _random(plan: Plan, check: str, chains: int, folds: int) -> Outcome:
     rng, array = plan.rng(check), plan.array
     w = _weights(rng, array, (chains, folds, array.rows, array.cols))
     a = _activations(rng, array, (chains, folds, plan.m, array.rows))
-    return _stream(plan, w, a, _sums(rng, array, (chains, plan.m, array.cols)))
+    c = _sums(rng, array, (chains, plan.m, array.cols))
+    if not array.unit.scaled:
+        return _stream(plan, w, a, c)
+    shapes = ((chains, folds, array.cols), (chains, folds, plan.m))
+    of_w, of_a = (_scale_codes(rng, array, shape) for shape in shapes)
+    return _stream(plan, w, a, c, (of_w, of_a))
 
 
-def _stream(plan: Plan, w: Codes, a: Codes, c: Sums) -> Outcome:
+def _stream(plan: Plan, w: Codes, a: Codes, c: Sums, scales: Scales | None = None) -> Outcome:
     """Stream a job and compare: every sum of each chain's last fold, and the time of every fold."""
     array = plan.array
     chains, folds, m, rows = a.shape
     a_long = a.transpose(0, 2, 1, 3).reshape(chains, m, folds * rows)
     w_long = w.reshape(chains, folds * rows, array.cols)
-    expected = golden(array.unit, a_long, w_long, c)
+    beside = None if scales is None else (scales[0].transpose(0, 2, 1), scales[1].transpose(0, 2, 1))
+    expected = golden(array.unit, a_long, w_long, c, beside)
     due = fold_cycles(array.rows, array.cols, m)
     limit = 2 * due * chains * folds + 1000
 
-    got = run_stream(array, w, a, c, limit_cycles=limit)
+    got = run_stream(array, w, a, c, scales, limit_cycles=limit)
     wrong = (got.sums != expected) | ~got.good[..., None]
     took = got.ended - got.began
     missing_folds = chains * folds - took.size
@@ -199,9 +284,9 @@ def _stream(plan: Plan, w: Codes, a: Codes, c: Sums) -> Outcome:
         arrived = chain * m + row < got.came
         value = int(got.sums[chain, row, col]) if got.good[chain, row] else UNKNOWN if arrived else NOTHING
         operands = (a_long[chain, row], w_long[chain, :, col], int(c[chain, row, col]))
-        first = difference(
-            array.unit, f"tile {chain}, row {row}, column {col}", *operands, int(expected[chain, row, col]), value
-        )
+        of_blocks = None if beside is None else (beside[0][chain, col], beside[1][chain, row])
+        place = f"tile {chain}, row {row}, column {col}"
+        first = difference(array.unit, place, *operands, int(expected[chain, row, col]), value, of_blocks)
     if not got.done:
         told = f"{got.came} of {chains * m} result rows came within {limit} cycles"
         first = f"{told}; {first}" if first else told
@@ -213,10 +298,14 @@ def _stream(plan: Plan, w: Codes, a: Codes, c: Sums) -> Outcome:
 
     def record(wave: Path) -> None:
         """The failing tile alone; where it passes alone, everything up to it."""
-        one, upto = slice(chain, chain + 1), slice(chain + 1)
-        alone = run_stream(array, w[one], a[one], c[one], limit_cycles=limit, wave=wave)
+
+        def run(part: slice) -> StreamRun:
+            of_blocks = None if scales is None else (scales[0][part], scales[1][part])
+            return run_stream(array, w[part], a[part], c[part], of_blocks, limit_cycles=limit, wave=wave)
+
+        alone = run(slice(chain, chain + 1))
         if alone.done and alone.stray == 0 and alone.good.all() and bool((alone.sums[0] == expected[chain]).all()):
-            run_stream(array, w[upto], a[upto], c[upto], limit_cycles=limit, wave=wave)
+            run(slice(chain + 1))
 
     outcome = Outcome(
         compared=expected.size,

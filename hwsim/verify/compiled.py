@@ -92,18 +92,32 @@ class Compiled:
         return seen
 
     def stream_ws(
-        self, w: Bytes, a: Bytes, c: Bytes, *, load_rows: int, chains: int, folds: int, m: int, limit: int
+        self,
+        w: Bytes,
+        a: Bytes,
+        c: Bytes,
+        scales: tuple[Bytes, Bytes] | None = None,
+        *,
+        load_rows: int,
+        chains: int,
+        folds: int,
+        m: int,
+        limit: int,
     ) -> tuple[Bytes, NDArray[np.int64], NDArray[np.int64], int, bool]:
         """Chains of folds through ``array_ws``, as ``rtl/tb/tb_array_ws.v`` runs them.
 
         Args:
             w, a, c: rows in the order in which they are presented; of c, those of each chain's first fold.
+            scales: what goes in beside each row of w and of a, for an array with block scales.
 
         Returns:
             Result rows that came, of each chain's last fold; began and ended of each fold done; rows that came when
             none was due; whether the job ended within ``limit`` cycles.
         """
         w, a, c = (self.fitted(port, rows) for port, rows in (("w_row", w), ("a_row", a), ("psum_in", c)))
+        beside = (
+            None if scales is None else [self.fitted(n, s) for n, s in zip(("w_scale", "a_scale"), scales, strict=True)]
+        )
         out = np.zeros((chains * m, self.bytes_of("psum_out")), np.uint8)
         began, ended = np.zeros((2, chains * folds), np.int64)
         counts = np.zeros(4, np.int64)
@@ -113,6 +127,7 @@ class Compiled:
         self._lib.hwsim_stream_ws(
             self._model,
             *(_pointer(rows) for rows in (w, a, c)),
+            *((None, None) if beside is None else (_pointer(rows) for rows in beside)),
             *(ctypes.c_int64(size) for size in sizes),
             *(_pointer(rows) for rows in (out, began, ended, counts)),
         )

@@ -121,10 +121,24 @@ def sum_dtype(bits: int) -> np.dtype[Any]:
     return np.dtype(np.int32 if bits <= 32 else np.int64)
 
 
-def run_stream(array: Array, w: Codes, a: Codes, c: Sums, *, limit_cycles: int, wave: Path | None = None) -> StreamRun:
+Scales = tuple[Codes, Codes]
+"""Scale codes of weights [chains, folds, cols] and of activations [chains, folds, m]."""
+
+
+def run_stream(
+    array: Array,
+    w: Codes,
+    a: Codes,
+    c: Sums,
+    scales: Scales | None = None,
+    *,
+    limit_cycles: int,
+    wave: Path | None = None,
+) -> StreamRun:
     """Run chains of folds through the array: sums[i] = c[i] + a[i, 0] w[i, 0] + a[i, 1] w[i, 1] + ...
 
     Args:
+        scales: for a unit with block scales; c and the sums are then the bits of FP32 numbers.
         w: codes [chains, folds, rows, cols]. a: codes [chains, folds, m, rows]. c: int32 [chains, m, cols].
         limit_cycles: give up after so many.
         wave: record the signals into that file.
@@ -136,12 +150,28 @@ def run_stream(array: Array, w: Codes, a: Codes, c: Sums, *, limit_cycles: int, 
     w_rows = pack_lanes(w[:, :, ::-1].reshape(-1, array.cols), array.width("W_W"))
     a_rows = pack_lanes(a.reshape(-1, array.rows), array.width("A_W"))
     c_rows = pack_lanes(c.reshape(-1, array.cols), array.width("ACC_W"))
+    if scales is not None and not SIMULATORS[array.sim].compiled:
+        from hwsim.verify.script import stream_by_script
+
+        return stream_by_script(array, w, a, c, scales, wave=wave)
     if SIMULATORS[array.sim].compiled:
         from hwsim.verify.compiled import Compiled
 
+        beside = None
+        if scales is not None:
+            held = np.repeat(scales[0].reshape(-1, 1, array.cols), array.rows, axis=1)
+            beside = (held.reshape(-1, array.cols), np.ascontiguousarray(scales[1].reshape(-1, 1)))
         with Compiled(array.array_design(), seed=array.seed, wave=wave) as model:
             rows, began, ended, stray, done = model.stream_ws(
-                w_rows, a_rows, c_rows, load_rows=array.rows, chains=chains, folds=folds, m=m, limit=limit_cycles
+                w_rows,
+                a_rows,
+                c_rows,
+                beside,
+                load_rows=array.rows,
+                chains=chains,
+                folds=folds,
+                m=m,
+                limit=limit_cycles,
             )
         known = np.ones(len(rows), dtype=np.bool_)
     else:

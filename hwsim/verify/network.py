@@ -13,9 +13,11 @@ from hwsim.errors import DataError, ModelError, unknown
 from hwsim.numerics import mma
 from hwsim.verify.catalog import rtl_unit
 from hwsim.verify.compare import fold_cycles
+from hwsim.verify.drive import Array
+from hwsim.verify.matmul import matmul_on
 from hwsim.verify.result import CheckRow, VerifyReport
 from hwsim.verify.simulator import need_simulator
-from hwsim.verify.verify import rtl_matmul
+from hwsim.verify.sources import rtl_sources
 
 if TYPE_CHECKING:
     from hwsim.emulate.matrix import Product
@@ -34,11 +36,12 @@ def rtl_products(
     Raises:
         DataError: the target is not an array. UnitError: no Verilog realises its unit. ToolError: no such simulator.
     """
-    _, rows, cols, names = _array(graph, target, precision)
+    unit, rows, cols, names = _array(graph, target, precision)
     need_simulator(sim)
+    array = Array(rtl_unit(unit), rows, cols, rtl_sources(), sim)
 
-    def product(a: NDArray[Any], b: NDArray[Any], c: NDArray[Any] | None, unit: str) -> NDArray[Any]:
-        return rtl_matmul(a, b, c, unit=unit, rows=rows, cols=cols, sim=sim)[0]
+    def product(a: NDArray[Any], b: NDArray[Any], c: NDArray[Any] | None, unit: str, **scales: Any) -> NDArray[Any]:
+        return matmul_on(array, a, b, c, **scales)[0]
 
     return dict.fromkeys(names, product)
 
@@ -98,12 +101,13 @@ def verify_network(
             raise unknown(ModelError, "matrix product", name, [*names, EVERY], where=graph.name)
 
     found: dict[str, CheckRow] = {}
+    array = Array(rtl_unit(unit), rows, cols, rtl_sources(sources), sim)
 
     def on_array(layer: str) -> Callable[..., NDArray[Any]]:
-        def product(a: NDArray[Any], b: NDArray[Any], c: NDArray[Any] | None, name: str) -> NDArray[Any]:
+        def product(a: NDArray[Any], b: NDArray[Any], c: NDArray[Any] | None, name: str, **scales: Any) -> NDArray[Any]:
             began = time.perf_counter()
-            got, cycles = rtl_matmul(a, b, c, unit=name, rows=rows, cols=cols, sim=sim, sources=sources)
-            want = mma(a, b, c, name)
+            got, cycles = matmul_on(array, a, b, c, **scales)
+            want = mma(a, b, c, name, **scales)
             modelled = -(-a.shape[1] // rows) * -(-b.shape[0] // cols) * fold_cycles(rows, cols, len(a))
             found[layer] = _row(layer, unit, got, want, cycles, modelled, time.perf_counter() - began, found.get(layer))
             return got
@@ -148,7 +152,8 @@ def _row(
     counts_cycles: bool = True,
 ) -> CheckRow:
     """One comparison, added to what an earlier product of the same layer (a group, a segment) gave."""
-    wrong = np.argwhere(got != want)
+    pattern = f"u{got.dtype.itemsize}"
+    wrong = np.argwhere(np.ascontiguousarray(got).view(pattern) != np.ascontiguousarray(want).view(pattern))
     first = None
     if len(wrong):
         at = tuple(int(i) for i in wrong[0])

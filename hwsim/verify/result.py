@@ -7,6 +7,20 @@ from dataclasses import asdict, dataclass
 
 
 @dataclass(frozen=True)
+class Point:
+    """A point of functional coverage: ``hits`` of the ``of`` things it counts were driven."""
+
+    name: str
+    hits: int
+    of: int = 1
+
+    @property
+    def reached(self) -> bool:
+        """All of it."""
+        return self.hits >= self.of
+
+
+@dataclass(frozen=True)
 class CheckRow:
     """One check of one unit.
 
@@ -22,6 +36,7 @@ class CheckRow:
         simulated_cycles: clock cycles simulated.
         first_mismatch: operands, expected and got of the first difference; None where there is none.
         wave_file: recording (FST or VCD) of the failing case; None where nothing failed or no recording was asked for.
+        points: points of functional coverage that the check's inputs reach, or fail to.
     """
 
     check: str
@@ -34,6 +49,7 @@ class CheckRow:
     simulated_cycles: int
     first_mismatch: str | None = None
     wave_file: str | None = None
+    points: tuple[Point, ...] = ()
 
     @property
     def passed(self) -> bool:
@@ -70,6 +86,16 @@ class VerifyReport:
     def first_mismatch(self) -> str | None:
         """Text of the first difference of the run."""
         return next((row.first_mismatch for row in self.rows if row.first_mismatch), None)
+
+    @property
+    def coverage(self) -> tuple[Point, ...]:
+        """Every named point once, as the check that reached most of it has it."""
+        best: dict[str, Point] = {}
+        for point in (point for row in self.rows for point in row.points):
+            known = best.get(point.name)
+            if known is None or point.hits * known.of > known.hits * point.of:
+                best[point.name] = point
+        return tuple(best.values())
 
     def to_dict(self) -> dict[str, object]:
         """Plain values, ready for ``json.dumps``; ``passed`` is included, for the run and for each row."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from hwsim.verify.catalog import RtlUnit
 from hwsim.verify.compare import Rows, fold_cycles, golden
-from hwsim.verify.drive import Array, Codes, Sums, pack_lanes, sum_dtype
+from hwsim.verify.drive import Array, Codes, Scales, StreamRun, Sums, pack_lanes, run_replay, sum_dtype
 from hwsim.verify.multipliers import MULTIPLIERS, is_finite
 
 FULL_CROSS = 20_000
@@ -23,6 +24,7 @@ class _Due:
     fold: int
     a: Codes
     c: Sums
+    scale: int
 
 
 class ArrayScript:
@@ -39,7 +41,9 @@ class ArrayScript:
         self._a = [np.zeros(array.rows, np.uint8)]
         self._c = [np.zeros(array.cols, sum_dtype(array.width("ACC_W")))]
         self._held: list[tuple[int, int, int]] = []
-        self._folds: list[Codes] = []
+        self._w_scale = [np.zeros(array.cols, np.uint8)]
+        self._a_scale = [0]
+        self._folds: list[tuple[Codes, Codes]] = []
         self._due: list[_Due] = []
 
     @property
@@ -58,17 +62,20 @@ class ArrayScript:
         self._due = [due for due in self._due if due.cycle <= now]
         self._step(1, 0, 0)
 
-    def weights(self, w: Codes, rows: int | None = None) -> None:
-        """Load ``w`` [rows, cols], last row first; ``rows``: stop after so many (a load cut short)."""
-        self._folds.append(w)
+    def weights(self, w: Codes, rows: int | None = None, scale: Codes | None = None) -> None:
+        """Load ``w`` [rows, cols], last row first, beside ``scale`` [cols]; ``rows``: stop after so many."""
+        beside = self._w_scale[0] if scale is None else scale
+        self._folds.append((w, beside))
         for row in w[::-1][:rows]:
             self._w.append(row)
+            self._w_scale.append(beside)
             self._step(0, 1, 0)
 
-    def row(self, a: Codes, c: Sums) -> None:
-        """Present one row of activations [rows] with its incoming sums [cols]."""
-        self._due.append(_Due(self.cycle + self._lag, len(self._folds) - 1, a, c))
+    def row(self, a: Codes, c: Sums, scale: int = 0) -> None:
+        """Present one row of activations [rows] with its incoming sums [cols] and the scale of its block."""
+        self._due.append(_Due(self.cycle + self._lag, len(self._folds) - 1, a, c, scale))
         self._a.append(a)
+        self._a_scale.append(scale)
         self._c.append(c)
         self._step(0, 0, 1)
 
@@ -81,7 +88,12 @@ class ArrayScript:
         rst, w_valid, a_valid = np.array(self._control, dtype=np.uint8).T
         w_at, a_at, c_at = np.array(self._held).T
         width = self.array.width
+        beside = {}
+        if self.array.unit.scaled:
+            beside["w_scale"] = pack_lanes(np.array(self._w_scale), 8)[w_at]
+            beside["a_scale"] = np.array(self._a_scale, np.uint8)[a_at, None]
         return {
+            **beside,
             "rst": rst[:, None],
             "w_valid": w_valid[:, None],
             "a_valid": a_valid[:, None],
@@ -93,10 +105,17 @@ class ArrayScript:
     def expected(self) -> Rows:
         """The rows that must come, by the golden model and the cycle model."""
         a = np.stack([due.a for due in self._due])
-        w = np.stack([self._folds[due.fold] for due in self._due])
+        w = np.stack([self._folds[due.fold][0] for due in self._due])
         c = np.stack([due.c for due in self._due])
-        sums = golden(self.array.unit, a[:, None], w, c[:, None])[:, 0]
-        return Rows(np.array([due.cycle for due in self._due], dtype=np.int64), a, w, c, sums)
+        scales = beside = None
+        if self.array.unit.scaled:
+            scales = (
+                np.stack([self._folds[due.fold][1] for due in self._due]),
+                np.array([due.scale for due in self._due], np.uint8),
+            )
+            beside = (scales[0][:, :, None], scales[1][:, None, None])
+        sums = golden(self.array.unit, a[:, None], w, c[:, None], beside)[:, 0]
+        return Rows(np.array([due.cycle for due in self._due], dtype=np.int64), a, w, c, sums, scales)
 
     def _step(self, rst: int, w_valid: int, a_valid: int) -> None:
         self._control.append((rst, w_valid, a_valid))
@@ -151,3 +170,56 @@ def finite_codes(unit: RtlUnit) -> tuple[Codes, Codes]:
     multiplier = MULTIPLIERS[unit.multiplier]
     a, w = (np.flatnonzero(is_finite(name)).astype(np.uint8) for name in (multiplier.a_format, multiplier.b_format))
     return a, w
+
+
+def stream_by_script(
+    array: Array, w: Codes, a: Codes, c: Sums, scales: Scales, *, wave: Path | None = None
+) -> StreamRun:
+    """``run_stream`` for a simulator whose harness knows no scales: one script for each fold of every chain.
+
+    Sums go from one script to the next here; the cycles of a fold are those of its own script.
+    """
+    chains, folds, m, _ = a.shape
+    due = fold_cycles(array.rows, array.cols, m)
+    sums, came, stray = c, chains * m, 0
+    good = np.ones((chains, m), np.bool_)
+    ended = np.full((chains, folds), -1, np.int64)
+    for fold in range(folds):
+        script = ArrayScript(array)
+        script.reset()
+        starts = []
+        for chain in range(chains):
+            starts.append(script.cycle)
+            script.weights(w[chain, fold], scale=scales[0][chain, fold])
+            for row in range(m):
+                script.row(a[chain, fold, row], sums[chain, row], int(scales[1][chain, fold, row]))
+            script.idle(starts[-1] + due - script.cycle)
+        script.idle(2)
+        got = run_replay(
+            array.array_design(), script.inputs(), lanes=array.cols, bits=32, sim=array.sim, seed=array.seed, wave=wave
+        )
+        count = min(len(got.cycles), chains * m)
+        stray += len(got.cycles) - count
+        came = min(came, count)
+        made = np.zeros((chains * m, array.cols), sums.dtype)
+        made[:count] = got.lanes[:count]
+        seen = np.zeros(chains * m, np.bool_)
+        seen[:count] = got.known[:count]
+        good &= seen.reshape(chains, m)
+        sums = made.reshape(chains, m, array.cols)
+        last = np.full(chains * m, -1, np.int64)
+        last[:count] = got.cycles[:count]
+        ended[:, fold] = last.reshape(chains, m)[:, -1] - np.array(starts)
+    # folds follow one another in chains, as in a stream
+    took = ended.ravel()
+    whole = took >= 0
+    ends = np.cumsum(np.where(whole, took, due))
+    return StreamRun(
+        sums=sums,
+        good=good,
+        came=came,
+        began=(ends - np.where(whole, took, due))[whole],
+        ended=ends[whole],
+        stray=stray,
+        done=bool(whole.all()),
+    )

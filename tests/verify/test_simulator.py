@@ -8,8 +8,9 @@ import pytest
 
 import hwsim
 from hwsim.errors import ToolError
+from hwsim.io.cache import cache_dir
 from hwsim.verify import verify_rtl
-from hwsim.verify.simulator import Design, build, cache_dir, need_simulator, simulate
+from hwsim.verify.simulator import Design, build, need_simulator, simulate
 from hwsim.verify.sources import rtl_sources
 from tests.oracles import need_tool
 

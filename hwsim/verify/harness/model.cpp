@@ -137,14 +137,16 @@ void hwsim_evaluate(Model* model, int64_t cases, int64_t n_in, const char* const
 
 // What rtl/tb/tb_array_ws.v does, at C++ speed: chains x folds folds of m rows through a weight-stationary array.
 // w: weight rows in the order they are presented; a: activation rows; c: sums that enter the first fold of a chain.
+// ws, as: scales that go in beside each row of w and of a; nullptr where the array has none.
 // out: rows of the last fold of each chain; began, ended: a cycle for each fold; counts: rows that came, folds done,
 // rows that came when none was due, 1 where the job ended within limit cycles.
-void hwsim_stream_ws(Model* model, const uint8_t* w, const uint8_t* a, const uint8_t* c, int64_t load_rows,
-                     int64_t chains, int64_t folds, int64_t m, int64_t limit, uint8_t* out, int64_t* began,
+void hwsim_stream_ws(Model* model, const uint8_t* w, const uint8_t* a, const uint8_t* c, const uint8_t* ws,
+                     const uint8_t* as, int64_t load_rows, int64_t chains, int64_t folds, int64_t m, int64_t limit, uint8_t* out, int64_t* began,
                      int64_t* ended, int64_t* counts) {
     const Port *w_valid = model->find("w_valid"), *w_row = model->find("w_row"), *a_valid = model->find("a_valid"),
                *a_row = model->find("a_row"), *psum_in = model->find("psum_in"), *valid = model->find("valid_out"),
                *psum_out = model->find("psum_out");
+    const Port *w_scale = model->find("w_scale"), *a_scale = model->find("a_scale");
     const int64_t wide = psum_out->bytes;
     std::vector<uint8_t> partial(m * wide);
     enum { LOAD, STREAM, DRAIN, DONE } state = chains * folds > 0 ? LOAD : DONE;
@@ -176,6 +178,10 @@ void hwsim_stream_ws(Model* model, const uint8_t* w, const uint8_t* a, const uin
             if (sent == 0) began[done_folds] = cycle;
             put(w_row, w);
             w += w_row->bytes;
+            if (ws != nullptr) {
+                put(w_scale, ws);
+                ws += w_scale->bytes;
+            }
             if (++sent == load_rows) {
                 sent = 0;
                 state = STREAM;
@@ -183,6 +189,10 @@ void hwsim_stream_ws(Model* model, const uint8_t* w, const uint8_t* a, const uin
         } else if (state == STREAM) {
             put(a_row, a);
             a += a_row->bytes;
+            if (as != nullptr) {
+                put(a_scale, as);
+                as += a_scale->bytes;
+            }
             if (fold == 0) {
                 put(psum_in, c);
                 c += psum_in->bytes;
