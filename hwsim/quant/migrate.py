@@ -95,30 +95,42 @@ class _Migration:
 
     def activations(self, graph: Graph) -> Graph:
         """New storage for every run-time value that has one."""
-        blocks = isinstance(formats[self.recipe.activations.format], BlockFormat)
-        if blocks:
+        if _is_blocks(self.recipe.activations):
             graph = _sunk(graph)
         stored = [v.name for v in graph.values.values() if v.quant is not None and not _moved(graph, v.name)]
+        schemes = {name: self._scheme(graph, name) for name in stored}
         made = {name: graph.producer(name) for name in stored}
         real = {name: node.inputs[0] for name, node in made.items() if node is not None and node.op == "Quantize"}
-        seen = self._observed(graph, set(real.values()))
+        seen = self._observed(graph, {real[name] for name in real if takes_range(schemes[name].format)})
         measured = self._measured(graph, set(real.values()))
         values = dict(graph.values)
-        for name in stored:
+        for name, scheme in schemes.items():
             old = graph.value(name).quant
             assert old is not None
-            if blocks and not _feeds_weights(graph, name):
+            if _is_blocks(scheme) and not _feeds_weights(graph, name):
                 values[name] = replace(values[name], quant=None)
                 continue
             axis = 1 if len(graph.shape_of(name)) == 4 else -1
-            source = real.get(name)
-            new = self._storage(old, seen.get(source or name), axis, f"{graph.name}:{name}")
+            source = real.get(name, name)
+            new = _storage(old, scheme, seen.get(source), axis, f"{graph.name}:{name}")
             values[name] = replace(values[name], quant=new)
-            self.changes.append(_compared(name, old, new, measured.get(source or name), seen.get(source or name)))
+            self.changes.append(_compared(name, old, new, measured.get(source), seen.get(source)))
         for name, value in graph.values.items():
             if value.quant is not None and _moved(graph, name):
                 values[name] = replace(value, quant=values[_origin(graph, name)].quant)
         return _without_empty(graph.rebuilt(values=values))
+
+    def _scheme(self, graph: Graph, name: str) -> Scheme:
+        """How the target stores a value: as the operand that it, or what is moved from it, is of its first product."""
+        waiting = [name]
+        while waiting:
+            value = waiting.pop(0)
+            for node in graph.consumers(value):
+                if OPS[node.op].kind == "matrix":
+                    return self.recipe.operand(node.inputs.index(value), node.inputs[1] not in graph.constants)
+                if node.op in KEEPS_STORAGE:
+                    waiting.append(node.output)
+        return self.recipe.activations
 
     def weights(self, graph: Graph) -> Graph:
         """New storage for the stored weights of matrix products."""
@@ -156,32 +168,8 @@ class _Migration:
             self.changes.append(Change(new.inputs[2], "bias", was, now, how, real.size, **gap))
         return moved
 
-    def _storage(self, old: QuantParams, seen: Histogram | None, axis: int, where: str) -> QuantParams:
-        scheme = self.recipe.activations
-        entry = formats[scheme.format]
-        if isinstance(entry, BlockFormat):
-            same = old.block_format == scheme.format
-            return old if same else QuantParams(format=entry.element, block_format=scheme.format, axis=axis)
-        if not takes_range(scheme.format):
-            return QuantParams(format=scheme.format)
-        rows = _levels(old)
-        if rows is not None:
-            tried = [_as_storage(scheme, found) for found in candidates(rows, scheme)]
-            kept = next((q for q in tried if _holds(q, rows.reals[0]) or (seen and _alike(old, q, seen))), None)
-            if kept is not None:
-                return old if _same_levels(old, kept) and old.format == kept.format else kept
-            if seen is None:
-                return _as_storage(scheme, best_range(rows, scheme))
-        if seen is None:
-            raise RecipeError(
-                f"is stored as {described(old)}, which says nothing of its range",
-                where=where,
-                hint="give calibration data",
-            )
-        return activation_storage(scheme, seen, axis)
-
     def _observed(self, graph: Graph, names: set[str]) -> dict[str, Histogram]:
-        if self.data is None or not takes_range(self.recipe.activations.format):
+        if self.data is None or not names:
             return {}
         return observe(graph, self.data, sorted(names), self.recipe.samples)
 
@@ -191,6 +179,35 @@ class _Migration:
             return {}
         feed = {graph.inputs[0]: np.ascontiguousarray(self.data[:MEASURED], dtype=np.float32)}
         return simulate(graph, feed, keep=names)
+
+
+def _is_blocks(scheme: Scheme) -> bool:
+    return isinstance(formats[scheme.format], BlockFormat)
+
+
+def _storage(old: QuantParams, scheme: Scheme, seen: Histogram | None, axis: int, where: str) -> QuantParams:
+    """A value's storage after ``scheme``: the old step where it serves, else a new range."""
+    entry = formats[scheme.format]
+    if isinstance(entry, BlockFormat):
+        same = old.block_format == scheme.format
+        return old if same else QuantParams(format=entry.element, block_format=scheme.format, axis=axis)
+    if not takes_range(scheme.format):
+        return QuantParams(format=scheme.format)
+    rows = _levels(old)
+    if rows is not None:
+        tried = [_as_storage(scheme, found) for found in candidates(rows, scheme)]
+        kept = next((q for q in tried if _holds(q, rows.reals[0]) or (seen and _alike(old, q, seen))), None)
+        if kept is not None:
+            return old if _same_levels(old, kept) and old.format == kept.format else kept
+        if seen is None:
+            return _as_storage(scheme, best_range(rows, scheme))
+    if seen is None:
+        raise RecipeError(
+            f"is stored as {described(old)}, which says nothing of its range",
+            where=where,
+            hint="give calibration data",
+        )
+    return activation_storage(scheme, seen, axis)
 
 
 def _as_storage(scheme: Scheme, found: Range) -> QuantParams:

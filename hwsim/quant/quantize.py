@@ -55,7 +55,14 @@ def quantize(graph: Graph, recipe: Recipe, data: NDArray[Any]) -> Graph:
     graph = check(_store_weights(graph, recipe, data))
     if getattr(calibrator(recipe.activations.calibrator), "task_driven", False):
         graph = check(refine(graph, original, calibration_rows(graph, data, recipe.samples)))
-    return check(store_biases(graph, recipe))
+    graph = store_biases(graph, recipe)
+    return check(graph if recipe.cache is None else replace(graph, cached=_cached(graph)))
+
+
+def _cached(graph: Graph) -> tuple[str, ...]:
+    """Keys and values: the stored second operands of products of two run-time values."""
+    products = [n for n in graph.nodes if n.op == "MatMul" and n.inputs[1] in graph.values]
+    return tuple(dict.fromkeys(n.inputs[1] for n in products if graph.value(n.inputs[1]).quant is not None))
 
 
 def _matrix_nodes(graph: Graph, recipe: Recipe) -> list[Node]:
