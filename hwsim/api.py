@@ -60,15 +60,11 @@ def quantize(
     from hwsim.quant import Recipe, recipe_for
     from hwsim.quant import quantize as rewrite
 
-    notes: dict[str, str] = {}
-    if not isinstance(recipe, Recipe):
-        chip = as_target(recipe)
-        recipe = recipe_for(chip, precision, calibrator)
-        notes = {"target": chip.name, "precision": precision or chip.default_precision}
-    if data is None:
-        data = calibration_data(model)
-    graph = rewrite(as_graph(model), recipe, inputs_of(data))
-    return replace(graph, notes={**graph.notes, **notes})
+    inputs = inputs_of(calibration_data(model) if data is None else data)
+    if isinstance(recipe, Recipe):
+        return rewrite(as_graph(model), recipe, inputs)
+    chip = as_target(recipe)
+    return noted(rewrite(as_graph(model), recipe_for(chip, precision, calibrator), inputs), chip, precision)
 
 
 def mixed_precision(
@@ -268,6 +264,12 @@ def report(comparison: Comparison, path: Source) -> Path:
     from hwsim.report import write_report
 
     return write_report(comparison, Path(path))
+
+
+def noted(graph: Graph, target: Target, precision: str | None) -> Graph:
+    """``graph`` with a note of what it is stored for."""
+    stored_for = {"target": target.name, "precision": precision or target.default_precision}
+    return replace(graph, notes={**graph.notes, **stored_for})
 
 
 def as_graph(model: Graph | Source) -> Graph:

@@ -23,7 +23,7 @@ from hwsim.ir import Graph
 from hwsim.ir import reference as float_reference
 from hwsim.numerics import QTensor
 from hwsim.perf import Estimate, estimate
-from hwsim.quant import CALIBRATORS, quantize, recipe_for
+from hwsim.quant import CALIBRATORS, Recipe, quantize, recipe_for
 from hwsim.report import Accuracy, Comparison, HealthRow, Score, TargetResult, target_result
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 Source = str | os.PathLike[str]
 Progress = Callable[[str, int, int], None]
 BACKENDS = ("model", "rtl")
+Recipes = Callable[[Graph, "Target", str | None, NDArray[Any]], Recipe]
 
 
 def compare(
@@ -47,6 +48,7 @@ def compare(
     backend: str = "model",
     progress: Progress | None = None,
     command: str = "",
+    recipe: Recipes | None = None,
 ) -> Comparison:
     """Quantize a network for each target, run it bit for bit, estimate time and energy.
 
@@ -64,6 +66,8 @@ def compare(
             Verilog, at the same result.
         progress: called with (stage, inputs done, inputs in all).
         command: what reproduces the run, for the report.
+        recipe: makes the recipe for a target, from (graph, target, precision, calibration inputs); None takes what the
+            target declares, with ``calibrator``.
 
     Returns:
         A comparison; ``hwsim.report`` writes it. Accuracy is left out where the data have no labels.
@@ -80,11 +84,13 @@ def compare(
     if limit is not None:
         test = test.head(limit)
     ranges, notes = (None, ()) if is_quantized(graph) else _calibration(graph, data, calibration, test)
+    if recipe is not None and ranges is None:
+        raise RecipeError("the model is quantized already, and no recipe changes it", where=graph.name)
     if calibrator not in CALIBRATORS:
         raise unknown(RecipeError, "calibrator", calibrator, CALIBRATORS)
     if backend not in BACKENDS:
         raise unknown(DataError, "backend", backend, BACKENDS)
-    setting = _Setting(graph, test, ranges, precision, calibrator, batch, backend, metric=_metric(graph))
+    setting = _Setting(graph, test, ranges, precision, calibrator, batch, backend, recipe, _metric(graph))
     # Whatever does not fit shows here, before the long work.
     bound = [_bound(setting, chip, show) for chip in chips]
     baseline = _float_answers(setting, show)
@@ -115,7 +121,8 @@ class _Setting:
     calibrator: str
     batch: int
     backend: str
-    metric: Metric | None = None
+    recipe: Recipes | None
+    metric: Metric | None
 
 
 def _bound(setting: _Setting, chip: Target, show: Progress) -> tuple[Target, Graph, Estimate]:
@@ -123,8 +130,12 @@ def _bound(setting: _Setting, chip: Target, show: Progress) -> tuple[Target, Gra
     quantized = setting.graph
     if setting.ranges is not None:
         show(f"{chip.name}: quantize", 0, 1)
-        recipe = recipe_for(chip, setting.precision, setting.calibrator)
-        quantized = quantize(setting.graph, recipe, setting.ranges.inputs)
+        inputs = setting.ranges.inputs
+        if setting.recipe is not None:
+            recipe = setting.recipe(setting.graph, chip, setting.precision, inputs)
+        else:
+            recipe = recipe_for(chip, setting.precision, setting.calibrator)
+        quantized = quantize(setting.graph, recipe, inputs)
         show(f"{chip.name}: quantize", 1, 1)
     workload = bind(quantized, chip, setting.precision, setting.batch).workload
     return chip, quantized, estimate(workload, chip, setting.precision)

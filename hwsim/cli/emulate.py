@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from hwsim.cli.common import console, json_option, progress, writable_folder
+from hwsim.cli.recipe_options import Choices, recipe_options
 
 
 @click.command(
@@ -23,13 +24,7 @@ from hwsim.cli.common import console, json_option, progress, writable_folder
     "--calibration", metavar="D", help="Inputs that ranges are picked on; default: the zoo model's, else --data."
 )
 @click.option("--precision", metavar="P", help="A mode that every target has; default: each target's own default.")
-@click.option(
-    "--calibrator",
-    metavar="C",
-    default="mse",
-    show_default=True,
-    help="How ranges are picked: minmax, percentile, mse, kl, mixture, kde or multistage.",
-)
+@recipe_options
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Run only the first N inputs.")
 @click.option(
     "--batch", type=click.IntRange(min=1), default=1, show_default=True, help="Inferences at once, for time and energy."
@@ -51,7 +46,7 @@ def command(
     data: str | None,
     calibration: str | None,
     precision: str | None,
-    calibrator: str,
+    choices: Choices,
     limit: int | None,
     batch: int,
     backend: str,
@@ -73,7 +68,8 @@ def command(
             data,
             calibration=calibration,
             precision=precision,
-            calibrator=calibrator,
+            calibrator=choices.calibrator,
+            recipe=None if choices.plain else choices.recipe,
             limit=limit,
             batch=batch,
             backend=backend,

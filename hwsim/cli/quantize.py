@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from hwsim.cli.common import emit_json, facts, json_option, table, writable_folder
+from hwsim.cli.recipe_options import Choices, recipe_options
 from hwsim.errors import RecipeError
 
 if TYPE_CHECKING:
     from hwsim.ir import Graph
-    from hwsim.quant import Recipe
 
 
 @click.command(
@@ -29,20 +28,7 @@ if TYPE_CHECKING:
 @click.option(
     "--data", metavar="D", help="Calibration inputs: a .npz file or a zoo name; default: the zoo model's own."
 )
-@click.option(
-    "--calibrator",
-    metavar="C",
-    default="mse",
-    show_default=True,
-    help="How ranges are picked: minmax, percentile, mse, kl, mixture, kde or multistage.",
-)
-@click.option(
-    "--weights-granularity", metavar="G", help="per_tensor, per_channel or per_group, instead of the target's."
-)
-@click.option("--weight-method", metavar="M", help="How weights are rounded: nearest or gptq.")
-@click.option("--correct-bias", is_flag=True, help="Let biases take up the shift of the means.")
-@click.option("--equalize", metavar="E", help="Move channel scales first: cross_layer, smooth or awq.")
-@click.option("--group-size", type=click.IntRange(min=1), metavar="N", help="Elements a group, with per_group.")
+@recipe_options
 @json_option
 def command(
     model: str,
@@ -50,12 +36,7 @@ def command(
     out: str,
     precision: str | None,
     data: str | None,
-    calibrator: str,
-    weights_granularity: str | None,
-    group_size: int | None,
-    weight_method: str | None,
-    correct_bias: bool,
-    equalize: str | None,
+    choices: Choices,
     as_json: bool,
 ) -> None:
     """Quantize MODEL (a file or a zoo name) for a target after training, and write it as the suffix of FILE says.
@@ -63,25 +44,18 @@ def command(
     .qir and .qir.json are hwsim's own; .onnx stores values by QuantizeLinear and DequantizeLinear, .qonnx.onnx by
     QONNX's Quant.
     """
-    from hwsim.api import as_target, is_quantized, quantize
+    from hwsim.api import as_target, calibration_data, inputs_of, is_quantized, noted, quantize
     from hwsim.io import load_model
     from hwsim.io.model import checked_suffix, save_model
-    from hwsim.quant import recipe_for
 
     path = checked_suffix(out)
     writable_folder(path.parent)
     chip = as_target(target)
-    recipe = _changed(recipe_for(chip, precision, calibrator), weights_granularity, group_size)
-    recipe = replace(
-        recipe,
-        weight_method=weight_method or recipe.weight_method,
-        correct_bias=correct_bias,
-        equalize=equalize or recipe.equalize,
-    )
     graph = load_model(model)
     if is_quantized(graph):
         raise RecipeError("the model is quantized already", where=model)
-    quantized = quantize(graph, recipe, data)
+    inputs = inputs_of(calibration_data(graph) if data is None else data)
+    quantized = noted(quantize(graph, choices.recipe(graph, chip, precision, inputs), inputs), chip, precision)
     save_model(quantized, path)
     tensors = _tensors(quantized)
     stored = sum(row["bytes"] for row in tensors)
@@ -92,14 +66,6 @@ def command(
     click.echo(table(("weights", "format", "scales", "bytes"), rows, right=(3,)))
     click.echo()
     click.echo(facts((("weights", f"{stored:,} bytes"), ("written", str(path)))))
-
-
-def _changed(recipe: Recipe, granularity: str | None, group_size: int | None) -> Recipe:
-    if granularity is None and group_size is None:
-        return recipe
-    chosen: Any = granularity or recipe.weights.granularity
-    size = group_size if group_size is not None else recipe.weights.group_size if chosen == "per_group" else None
-    return replace(recipe, weights=replace(recipe.weights, granularity=chosen, group_size=size))
 
 
 def _tensors(graph: Graph) -> list[dict[str, Any]]:
