@@ -38,7 +38,7 @@ def from_config(config: dict[str, Any], tensors: Tensors, name: str, length: int
     build, head = Builder(name), width // heads
 
     def weight(key: str, *shape: int) -> str:
-        return build.constant(key, tensors.load(key, shape))
+        return build.constant(key, tensors.weight(key, shape), tensors.order(key))
 
     def dense(at: str, x: str, key: str, out: int, into: int) -> str:
         return build.add("Gemm", at, x, weight(f"{key}.weight", out, into), weight(f"{key}.bias", out))

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from hwsim.errors import ModelError
 from hwsim.ir import BATCH, OPS, Graph, Node, Value, check
 from hwsim.ir.graph import Constant, Dim
+from hwsim.numerics import QTensor
 
 
 class Builder:
@@ -22,6 +23,8 @@ class Builder:
         self.nodes: list[Node] = []
         self.values: dict[str, Value] = {}
         self.constants: dict[str, Constant] = {}
+        self.orders: dict[str, NDArray[np.int64]] = {}
+        """Weights whose columns take the inputs in another order."""
 
     def input(self, name: str, *dims: Dim) -> str:
         """An input [N, dims]."""
@@ -29,8 +32,13 @@ class Builder:
         self.values[name] = Value(name, (BATCH, *dims))
         return name
 
-    def constant(self, name: str, value: NDArray[Any]) -> str:
-        """A float32 constant."""
+    def constant(self, name: str, value: NDArray[Any] | QTensor, order: NDArray[np.int64] | None = None) -> str:
+        """A float32 or stored constant; ``order`` says which input each column of a weight takes."""
+        if order is not None:
+            self.orders[name] = order
+        if isinstance(value, QTensor):
+            self.constants[name] = value
+            return name
         self.constants[name] = np.ascontiguousarray(value, dtype=np.float32).reshape(value.shape)
         return name
 
@@ -40,6 +48,9 @@ class Builder:
         Raises:
             ModelError: the inputs do not fit the operator.
         """
+        if op == "Gemm" and inputs[1] in self.orders:
+            index = self.constant(f"{name}.order", self.orders[inputs[1]])
+            inputs = (self.add("Gather", f"{name}.ordered", inputs[0], index, axis=-1), *inputs[1:])
         shapes = [self.values[i].shape if i in self.values else self.constants[i].shape for i in inputs]
         try:
             shape = OPS[op].infer(shapes, attrs)

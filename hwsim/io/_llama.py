@@ -133,7 +133,11 @@ def _build(s: Shape, tensors: Tensors, names: dict[str, str], name: str, length:
 
     def weight(key: str, *shape: int, layer: int = 0) -> str:
         stored = names[key].format(layer)
-        return stored if stored in build.constants else build.constant(stored, tensors.load(stored, shape))
+        return (
+            stored
+            if stored in build.constants
+            else build.constant(stored, tensors.weight(stored, shape), tensors.order(stored))
+        )
 
     ids = build.input("tokens", length)
     x = build.add("Gather", "embedding", weight("embedding", s.vocabulary, s.width), ids, axis=0)

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwsim.errors import ModelError, unknown
+from hwsim.io.packed import opened
 from hwsim.io.tensors import DECODERS, Entry, Tensors, entry, mapped
 from hwsim.ir import Graph
 
@@ -24,6 +25,8 @@ INDEX = "model.safetensors.index.json"
 
 def load(folder: str | os.PathLike[str], *, length: int | None = None) -> Graph:
     """The model of a folder, by ``model_type`` in its config.json: ``llama`` or ``bert``.
+
+    Weights that GPTQ, AWQ or compressed-tensors packed stay as they are stored (:mod:`hwsim.io.packed`).
 
     Args:
         folder: with config.json and model.safetensors, or an index and its shards.
@@ -41,7 +44,8 @@ def load(folder: str | os.PathLike[str], *, length: int | None = None) -> Graph:
     if kind not in kinds:
         raise unknown(ModelError, "model_type", kind, kinds, where=str(path / "config.json"))
     build, usual = kinds[kind]
-    return build(config, read(path), path.name, usual if length is None else length)
+    tensors = opened(read(path), config.get("quantization_config", config.get("compression_config")))
+    return build(config, tensors, path.name, usual if length is None else length)
 
 
 def read(folder: Path) -> Tensors:

@@ -16,7 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwsim.errors import ModelError, unknown
+from hwsim.numerics import QTensor, decode
 
+CODED = ("fp8_e4m3fn", "fp8_e5m2", "e8m0")
+"""Storage types whose bytes are codes of our formats."""
 MAX_DIMS = 4
 MAX_ELEMENTS = 1 << 31
 
@@ -53,6 +56,28 @@ class Tensors:
 
     def __contains__(self, name: str) -> bool:
         return name in self.entries
+
+    def weight(self, name: str, shape: tuple[int, ...] | None = None) -> NDArray[np.float32] | QTensor:
+        """A weight as a graph holds it: here its real numbers, as :meth:`load`."""
+        return self.load(name, shape)
+
+    def order(self, name: str) -> NDArray[np.int64] | None:
+        """Which input each column of a weight takes; None: as they come."""
+        return None
+
+    def stored(self, name: str) -> NDArray[Any]:
+        """A tensor's numbers in the file's own type (8-bit floats: their codes).
+
+        Raises:
+            ModelError: no such tensor, or a type of blocks.
+        """
+        raw, entry = self._entry(name)
+        decoder = DECODERS[entry.kind]
+        if decoder.block != 1:
+            raise ModelError(f"type {entry.kind} is stored in blocks", where=f"{self.where}: tensor {name!r}")
+        kind = "uint8" if decoder.kind in CODED else "uint16" if decoder.kind == "bfloat16" else decoder.kind
+        data = raw[entry.start : entry.start + entry.size].tobytes()
+        return np.frombuffer(data, np.dtype(kind).newbyteorder("<")).reshape(entry.shape).astype(kind, copy=False)
 
     def load(self, name: str, shape: tuple[int, ...] | None = None) -> NDArray[np.float32]:
         """A tensor's real numbers as float32, checked against ``shape`` where that is given.
@@ -92,6 +117,8 @@ class Decoder:
             return np.frombuffer(raw.tobytes(), np.dtype(self.kind).newbyteorder("<"))
         if self.kind == "bfloat16":
             return (np.frombuffer(raw.tobytes(), "<u2").astype(np.uint32) << 16).view(np.float32)
+        if self.kind in CODED:
+            return decode(np.ascontiguousarray(raw), self.kind)
         blocks = raw.reshape(-1, self.size)
         scale = _half(blocks[:, 0:2])
         if self.kind == "q8_0":
@@ -111,6 +138,9 @@ DECODERS: Mapping[str, Decoder] = {
     "F32": Decoder(1, 4, "float32"),
     "F16": Decoder(1, 2, "float16"),
     "BF16": Decoder(1, 2, "bfloat16"),
+    "F8_E4M3": Decoder(1, 1, "fp8_e4m3fn"),
+    "F8_E5M2": Decoder(1, 1, "fp8_e5m2"),
+    "F8_E8M0": Decoder(1, 1, "e8m0"),
     "I8": Decoder(1, 1, "int8"),
     "U8": Decoder(1, 1, "uint8"),
     "I16": Decoder(1, 2, "int16"),
