@@ -86,10 +86,11 @@ def leaky_relu(ins: Inputs, attrs: Attrs) -> Array:
 
 
 def reduce(function: Callable[..., Any]) -> Callable[[Inputs, Attrs], Array]:
-    """A reduction over ``axes``."""
+    """A reduction over ``axes``; sums and means add in float64, for differences of them may be all that is used."""
+    options = {} if function is np.max else {"dtype": np.float64}
 
     def run(ins: Inputs, attrs: Attrs) -> Array:
-        found = function(ins[0], axis=tuple(attrs["axes"]), keepdims=bool(attrs["keepdims"]))
+        found = function(ins[0], axis=tuple(attrs["axes"]), keepdims=bool(attrs["keepdims"]), **options)
         return np.asarray(found, dtype=np.float32)
 
     return run
