@@ -9,9 +9,9 @@ from markupsafe import Markup
 
 from hwsim.perf.result import COMPONENTS, LayerEstimate
 from hwsim.report.figures import labels_of, short_layer
-from hwsim.report.humanise import percent, short_percent, si
+from hwsim.report.humanise import percent, short_percent, si, significant
 from hwsim.report.model import UNITS, Comparison, TargetResult
-from hwsim.report.scale import Axis, log_axis, share_axis, tick_si
+from hwsim.report.scale import Axis, linear_axis, log_axis, share_axis, tick_si
 from hwsim.report.svg import marker, num, pct, picture, point
 
 ROW = 22.0
@@ -183,11 +183,14 @@ def utilisation(result: TargetResult, index: int) -> Rows:
 
 
 def metric_strip(comparison: Comparison, metric: str) -> Strip | None:
-    """Targets on one scale for ``accuracy``, ``latency``, ``throughput`` or ``energy``; None where no target has it."""
+    """Targets on one scale for ``accuracy``, ``score``, ``latency``, ``throughput`` or ``energy``; None where no target
+    has it."""
     results = comparison.results
     names = tuple(labels_of(results))
     if metric == "accuracy":
         return _accuracy_strip(results, names)
+    if metric == "score":
+        return _score_strip(results, names)
     unit = UNITS[metric]
     numbers = [result.measure(metric) for result in results]
     axis = log_axis(numbers, tick_si(unit), pad=1.15)
@@ -244,6 +247,36 @@ def _accuracy_strip(results: Sequence[TargetResult], names: tuple[str, ...]) -> 
     described = "; ".join(f"{name} {value}" for name, value in zip(names, values, strict=True))
     svg = picture("strip-accuracy", "accuracy", f"{described}.", ROW * len(names), Markup("").join(body), kind="strip")
     return Strip(Rows(names, names, values, svg), (percent(axis.low, 1), percent(axis.high, 1)), best)
+
+
+def _score_strip(results: Sequence[TargetResult], names: tuple[str, ...]) -> Strip | None:
+    """A perplexity, a correlation: each target's mark, and a line where the float network stands."""
+    known = [result.score for result in results if result.score is not None]
+    if not known:
+        return None
+    first = known[0]
+    spread = [n for score in known for n in (score.measured, score.float32) if n is not None]
+    room = 0.1 * (max(spread) - min(spread)) or 0.1 * abs(max(spread)) or 1.0
+    axis = linear_axis(min(spread) - room, max(spread) + room, lambda value, decimals: f"{value:.{decimals}f}")
+    body = [_rules(axis, len(names))]
+    for i, result in enumerate(results):
+        score = result.score
+        if score is None:
+            continue
+        y = ROW * i + ROW / 2
+        if score.float32 is not None:
+            x = pct(axis.at(score.float32))
+            body.append(
+                Markup('<line class="baseline" x1="{}" x2="{}" y1="{}" y2="{}"/>').format(x, x, num(y - 9), num(y + 9))
+            )
+        hover = f"{result.target.title}: {score.metric} {significant(score.measured, 4)}"
+        body.append(point(axis.at(score.measured), y, marker(i), hover))
+    top = (min if first.lower_is_better else max)(score.measured for score in known)
+    best = tuple(i for i, r in enumerate(results) if r.score is not None and r.score.measured == top)
+    values = tuple("–" if r.score is None else significant(r.score.measured, 4) for r in results)
+    described = "; ".join(f"{name} {value}" for name, value in zip(names, values, strict=True))
+    svg = picture("strip-score", first.metric, f"{described}.", ROW * len(names), Markup("").join(body), kind="strip")
+    return Strip(Rows(names, names, values, svg), (significant(axis.low, 3), significant(axis.high, 3)), best)
 
 
 def _rules(axis: Axis, rows: int) -> Markup:

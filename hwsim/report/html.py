@@ -31,6 +31,7 @@ KIND_WORDS = {
 
 METRIC_WORDS = {
     "accuracy": "Accuracy",
+    "score": "Score",
     "energy": "Energy an inference",
     "latency": "Latency",
     "throughput": "Throughput",
@@ -62,6 +63,8 @@ def _context(comparison: Comparison) -> dict[str, Any]:
     components = bars.components_of(comparison)
     axes = figures.roof_axes(results)
     measured = any(result.accuracy for result in results)
+    metric = next((result.score.metric for result in results if result.score), "")
+    words = {**METRIC_WORDS, "score": metric[:1].upper() + metric[1:]}
     planes = (
         [figures.accuracy_plane(comparison, "energy"), figures.accuracy_plane(comparison, "latency")]
         if measured
@@ -86,10 +89,11 @@ def _context(comparison: Comparison) -> dict[str, Any]:
             for index, (label, result) in enumerate(zip(figures.labels_of(results), results, strict=True))
         ],
         "words": verdicts(comparison),
-        "metric_words": METRIC_WORDS,
-        "strips": {metric: strip for metric in METRIC_WORDS if (strip := bars.metric_strip(comparison, metric))},
+        "metric_words": words,
+        "strips": {metric: strip for metric in words if (strip := bars.metric_strip(comparison, metric))},
         "planes": planes,
         "measured": measured,
+        "metric": metric,
         "components": [(name, bars.component_class(name)) for name in components],
         "energy_shares": bars.energy_shares(comparison, components),
         "more_rows": any(len(result.estimate.rows) > bars.MAX_ROWS for result in results),

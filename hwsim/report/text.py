@@ -7,7 +7,7 @@ import io
 
 from hwsim.report.bars import components_of
 from hwsim.report.figures import labels_of
-from hwsim.report.humanise import count, decibels, per_second, percent, points, si
+from hwsim.report.humanise import count, decibels, per_second, percent, points, si, significant
 from hwsim.report.model import Comparison, Evidence, TargetResult
 from hwsim.report.words import verdicts
 
@@ -35,14 +35,24 @@ def render_csv(comparison: Comparison) -> str:
     components = components_of(comparison)
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["target", "precision", "batch", *_LAYER_FIELDS, *(f"energy_pj.{name}" for name in components)])
+    head = ["target", "precision", "batch", "metric", "answer", "answer_fp32"]
+    writer.writerow([*head, *_LAYER_FIELDS, *(f"energy_pj.{name}" for name in components)])
     for result in comparison.results:
         for row in result.estimate.rows:
             cells = [getattr(row, name) for name in _LAYER_FIELDS]
             energy = [row.energy_pj.get(name, 0.0) for name in components]
-            head = [result.target.name, result.target.precision, result.estimate.batch]
-            writer.writerow([_inert(cell) for cell in (*head, *cells, *energy)])
+            first = [result.target.name, result.target.precision, result.estimate.batch, *_answer(result)]
+            writer.writerow([_inert(cell) for cell in (*first, *cells, *energy)])
     return out.getvalue()
+
+
+def _answer(result: TargetResult) -> tuple[str, object, object]:
+    """Metric, the chip's and the float network's; empty where nothing was measured."""
+    if result.score is not None:
+        return result.score.metric, result.score.measured, result.score.float32
+    if result.accuracy is not None:
+        return result.accuracy.metric, result.accuracy.value, result.accuracy.baseline
+    return "", None, None
 
 
 def render_markdown(comparison: Comparison) -> str:
@@ -53,7 +63,7 @@ def render_markdown(comparison: Comparison) -> str:
     lines += [f"- {_md(sentence)}" for sentence in verdicts(comparison).values()]
     head = [
         "target",
-        "accuracy",
+        "accuracy" if not any(result.score for result in comparison.results) else "score",
         "95% interval",
         "against fp32",
         "latency",
@@ -93,8 +103,11 @@ def _named(comparison: Comparison) -> list[tuple[str, TargetResult]]:
 
 
 def _target(label: str, result: TargetResult) -> list[str]:
-    accuracy = result.accuracy
-    if accuracy is None:
+    accuracy, score = result.accuracy, result.score
+    if score is not None:
+        base = "–" if score.float32 is None else f"fp32 {significant(score.float32, 4)}"
+        share = [f"{score.metric} {significant(score.measured, 4)}", "–", base]
+    elif accuracy is None:
         share = ["–", "–", "–"]
     else:
         low, high = accuracy.interval

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from hwsim.report.figures import labels_of
-from hwsim.report.humanise import count, percent, points, si, times
+from hwsim.report.humanise import count, percent, points, si, significant, times
 from hwsim.report.model import UNITS, Comparison
 
 NEAR = 1.02
@@ -13,16 +13,19 @@ NEAR = 1.02
 
 
 def verdict(comparison: Comparison, metric: str) -> str:
-    """One sentence on ``accuracy``, ``latency``, ``throughput`` or ``energy``; empty where no target has it."""
+    """One sentence on ``accuracy``, ``score``, ``latency``, ``throughput`` or ``energy``; empty where no target has
+    it."""
     if metric == "accuracy":
         return _accuracy(comparison)
+    if metric == "score":
+        return _score(comparison)
     batches = {result.estimate.batch for result in comparison.results}
     return _cost(comparison, metric) + (" Batches differ." if metric == "latency" and len(batches) > 1 else "")
 
 
 def verdicts(comparison: Comparison) -> dict[str, str]:
     """Metric -> sentence, for the metrics that the comparison has."""
-    found = {metric: verdict(comparison, metric) for metric in ("accuracy", "energy", "latency", "throughput")}
+    found = {metric: verdict(comparison, metric) for metric in ("accuracy", "score", "energy", "latency", "throughput")}
     return {metric: text for metric, text in found.items() if text}
 
 
@@ -55,6 +58,24 @@ def _accuracy(comparison: Comparison) -> str:
             else (f"{name} leads with {percent(best.value)}, but {others} lie inside its 95% interval.")
         )
     return f"{name} is the most accurate: {percent(best.value)}, {lead} above {ranked[1][0]}."
+
+
+def _score(comparison: Comparison) -> str:
+    """Which target comes off best by a metric that is no share of right answers; no interval is known for those."""
+    known = [
+        (label, r.score) for label, r in zip(labels_of(comparison.results), comparison.results, strict=True) if r.score
+    ]
+    if not known:
+        return ""
+    name, best = (min if known[0][1].lower_is_better else max)(known, key=lambda pair: pair[1].measured)
+    base = "" if best.float32 is None else f"; fp32 has {significant(best.float32, 4)}"
+    value = significant(best.measured, 4)
+    if len(known) == 1:
+        return f"{name} reaches a {best.metric} of {value}{base}."
+    if all(score.measured == best.measured for _, score in known):
+        return f"All reach a {best.metric} of {value}{base}."
+    word = "lowest" if best.lower_is_better else "highest"
+    return f"{name} has the {word} {best.metric}: {value}{base}."
 
 
 def _cost(comparison: Comparison, metric: str) -> str:
