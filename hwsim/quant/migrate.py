@@ -80,7 +80,10 @@ def migrate(graph: Graph, recipe: Recipe, data: NDArray[Any] | None = None) -> t
     """
     work = _Migration(recipe, None if data is None else calibration_rows(graph, data, recipe.samples))
     moved = run_passes(graph, work.activations, work.weights, work.biases)
-    order = {name: at for at, node in enumerate(moved.nodes) for name in (node.output, *node.inputs)}
+    order: dict[str, int] = {}
+    for at, node in enumerate(moved.nodes):
+        for name in (*node.inputs, node.output):
+            order.setdefault(name, at)
     changes = sorted(work.changes, key=lambda change: order.get(change.name, -1))
     return replace(moved, nodes=tuple(replace(node, arithmetic=None) for node in moved.nodes)), tuple(changes)
 
