@@ -185,7 +185,10 @@ def _codes(op: Op, quant: QuantParams, low: int, high: int) -> QTensor:
     """A constant's codes as QONNX finds them: clamp(x / scale + zero point), then round."""
     value, scale = op.floats(0, "value"), op.floats(1, "scale")
     zero = op.floats(2, "zero point")
-    whole = _INTS[quant.rounding](np.clip(value / scale + zero, np.float32(low), np.float32(high)))
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+        whole = _INTS[quant.rounding](np.clip(value / scale + zero, np.float32(low), np.float32(high)))
+    if np.isnan(whole).any():
+        raise op.error("0 / 0: a scale of 0 stores nothing")
     entry = formats[quant.format]
     assert isinstance(entry, Format)
     codes = whole.astype(np.int64) & ((1 << entry.storage_bits) - 1)

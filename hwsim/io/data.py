@@ -19,6 +19,8 @@ from hwsim.errors import DataError, unknown
 
 MAX_DATA_BYTES = 4 << 30
 """Most bytes that one array may take, as stored or as float32."""
+MAX_RATIO, FREE_BYTES = 200, 64 << 20
+"""Most that deflated numbers may unpack to, to 1; up to ``FREE_BYTES`` any ratio will do."""
 KEYS = {
     "x": "inputs [n, ...], float, uint8 or int8 with a scale, or token ids of 16 bits and more",
     "y": "labels [n], whole numbers",
@@ -127,6 +129,8 @@ def _array(archive: zipfile.ZipFile, info: zipfile.ZipInfo, where: str) -> NDArr
             raise DataError(
                 f"shape {list(shape)} of {dtype} is over the limit or over what the file holds", where=where
             )
+        if size > FREE_BYTES and size > MAX_RATIO * info.compress_size:
+            raise DataError(f"{info.compress_size} bytes that unpack to {size}: over {MAX_RATIO} to 1", where=where)
         raw = file.read(size)
         if len(raw) != size or file.read(1):
             raise DataError(f"shape {list(shape)} of {dtype} needs {size} bytes, the file holds others", where=where)

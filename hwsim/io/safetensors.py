@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,7 @@ def load(folder: str | os.PathLike[str], *, length: int | None = None) -> Graph:
     config = read_json(path / "config.json")
     kinds = {"llama": (_llama.from_config, 512), "bert": (_bert.from_config, 32)}
     kind = config.get("model_type")
-    if kind not in kinds:
+    if not isinstance(kind, str) or kind not in kinds:
         raise unknown(ModelError, "model_type", kind, kinds, where=str(path / "config.json"))
     build, usual = kinds[kind]
     tensors = opened(read(path), config.get("quantization_config", config.get("compression_config")))
@@ -99,6 +100,10 @@ def read_file(path: Path) -> dict[str, tuple[NDArray[np.uint8], Entry]]:
         if offsets[1] - offsets[0] != found.size:
             raise ModelError(f"needs {found.size} bytes, its offsets hold {offsets[1] - offsets[0]}", where=here)
         out[name] = (raw, found)
+    ends = sorted((held.start, held.start + held.size, name) for name, (_, held) in out.items())
+    for (_, end, first), (start, _, second) in pairwise(ends):
+        if start < end:
+            raise ModelError(f"tensors {first!r} and {second!r} share bytes", where=where)
     return out
 
 

@@ -17,6 +17,8 @@ from hwsim.numerics import pack, unpack
 from hwsim.numerics.codec import element_format
 
 MAX_BYTES = 2 << 30
+MAX_RATIO, FREE_BYTES = 200, 64 << 20
+"""Most bytes that a letter of deflated base64 may stand for; constants up to ``FREE_BYTES`` may be of any ratio."""
 _PLACE = re.compile(r"^@(\d{1,15})\+(\d{1,15}):([0-9a-f]{8})$")
 
 
@@ -43,6 +45,8 @@ class Inline:
         return base64.b64encode(zlib.compress(raw, 6)).decode("ascii")
 
     def get(self, word: str, size: int, at: str) -> bytes:
+        if size > FREE_BYTES and size > MAX_RATIO * len(word):
+            raise ModelError(f"{len(word)} letters that unpack to {size} bytes: over {MAX_RATIO} to 1", where=at)
         try:
             inflate = zlib.decompressobj()
             raw = inflate.decompress(base64.b64decode(word, validate=True), size + 1)
