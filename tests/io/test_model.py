@@ -29,7 +29,7 @@ def test_onnx_to_qir_and_back(tmp_path: Path) -> None:
 def test_saving_is_all_or_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     graph = load_model(save(one("Relu", ("N", 5)), tmp_path / "net.onnx"))
     with pytest.raises(ModelError, match=r"ends in \.qir"):
-        save_model(graph, tmp_path / "net.onnx")
+        save_model(graph, tmp_path / "net.pt")
     (tmp_path / "file").write_text("x")
     with pytest.raises(ModelError, match="cannot be written"):
         save_model(graph, tmp_path / "file" / "net.qir")
