@@ -75,7 +75,71 @@ class RankCorrelation:
         return float(np.corrcoef(_ranks(cosine), _ranks(labels[0::2]))[0, 1])
 
 
-METRICS: Mapping[str, Metric] = {metric.name: metric for metric in (Perplexity(), RankCorrelation())}
+class AnomalyRank:
+    """Spearman's correlation of anomaly scores (mean squared distance of output and input) with the labels."""
+
+    name = "anomaly rank correlation"
+    lower_is_better = False
+
+    def figures(self, outputs: NDArray[np.float32], inputs: NDArray[np.float32]) -> Figures:
+        """The score of each input, [n]."""
+        if outputs.shape != inputs.shape:
+            raise DataError(
+                f"anomaly scores take outputs like inputs {list(inputs.shape)}, found {list(outputs.shape)}"
+            )
+        off: Figures = ((outputs - inputs).reshape(len(inputs), -1).astype(np.float64) ** 2).mean(axis=1)
+        return off
+
+    def score(self, figures: Figures, labels: NDArray[np.int64] | None) -> float:
+        """Correlation of ranks, ties at their mean."""
+        if labels is None or len(figures) < 2:
+            raise DataError(f"a rank correlation takes labelled inputs, found {len(figures)}")
+        return float(np.corrcoef(_ranks(figures), _ranks(labels))[0, 1])
+
+
+class SpeechF1:
+    """F1 of speech where the last frame's chance is over one half."""
+
+    name = "speech F1"
+    lower_is_better = False
+
+    def figures(self, outputs: NDArray[np.float32], inputs: NDArray[np.float32]) -> Figures:
+        """Whether each input's last frame is called speech, [n]."""
+        return outputs.reshape(len(outputs), -1)[:, -1] > 0.5
+
+    def score(self, figures: Figures, labels: NDArray[np.int64] | None) -> float:
+        """Harmonic mean of precision and recall; labels are 1 for speech."""
+        if labels is None:
+            raise DataError("F1 takes labelled inputs")
+        right = int(np.count_nonzero(figures & (labels == 1)))
+        return 2 * right / max(int(np.count_nonzero(figures)) + int(np.count_nonzero(labels == 1)), 1)
+
+
+class CharacterErrors:
+    """Letters to insert, delete or replace in all lines, over the letters that they have."""
+
+    name = "character error rate"
+    lower_is_better = True
+
+    def figures(self, outputs: NDArray[np.float32], inputs: NDArray[np.float32]) -> Figures:
+        """The likeliest class of each place along the line, [n, places]."""
+        found: Figures = outputs.argmax(axis=-1)
+        return found
+
+    def score(self, figures: Figures, labels: NDArray[np.int64] | None) -> float:
+        """Errors a letter; labels are the numbers of the zoo's lines."""
+        from hwsim.zoo import _lines
+
+        if labels is None:
+            raise DataError("a character error rate takes lines with their numbers")
+        wanted = [_lines.truth(int(number)) for number in labels]
+        wrong = sum(_lines.distance(_lines.read(row), line) for row, line in zip(figures, wanted, strict=True))
+        return wrong / sum(map(len, wanted))
+
+
+METRICS: Mapping[str, Metric] = {
+    metric.name: metric for metric in (Perplexity(), RankCorrelation(), AnomalyRank(), SpeechF1(), CharacterErrors())
+}
 """By name, as the zoo's entries say; top-1 accuracy is counted by the report itself."""
 
 

