@@ -11,7 +11,6 @@ from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 from hwsim.errors import ModelError
 from hwsim.ir import Graph, Node
-from hwsim.ir.graph import BATCH
 
 ROOT_OPSET = 18
 """Since then every reduction takes its axes as an input."""
@@ -127,13 +126,12 @@ def _resize(w: Writer, n: Node) -> None:
     modes = {"mode": n.attrs["mode"], "coordinate_transformation_mode": n.attrs["coordinates"]}
     if n.attrs["mode"] == "nearest":
         modes["nearest_mode"] = n.attrs["nearest"]
-    if all(int(int(d) * np.float32(s)) == to for d, s, to in zip(x[2:], scales, size, strict=True)):
+    if any(to / int(d) != s for d, s, to in zip(x[2:], scales, size, strict=True)):
         inputs = [n.inputs[0], "", w.real(f"{n.name}.scales", np.array([1, 1, *scales]))]
         w.add("Resize", inputs, n.output, n.name, **modes)
         return
-    if x[0] == BATCH:
-        raise w.error(n.name, f"a Resize by {scales} to {size} cannot be written with the batch left open")
-    sizes = w.numbers(f"{n.name}.sizes", *(int(d) for d in x[:2]), *size)
+    kept = w.add("Shape", [n.inputs[0]], w.fresh(f"{n.name}.kept"), start=0, end=2)  # the batch may be any
+    sizes = w.add("Concat", [kept, w.numbers(f"{n.name}.size", *size)], w.fresh(f"{n.name}.sizes"), axis=0)
     w.add("Resize", [n.inputs[0], "", "", sizes], n.output, n.name, **modes)
 
 

@@ -14,13 +14,17 @@ from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 import hwsim
 from hwsim.errors import ModelError
+from hwsim.io import load_model
 from hwsim.io.onnx import from_model, load, save, to_model
 from hwsim.ir import Graph, QuantParams
+from hwsim.ir.reference import run
 from hwsim.numerics import QTensor
 from hwsim.quant import Recipe
 from hwsim.quant.recipe import Scheme
 from hwsim.quant.simulate import simulate
-from tests.io.models import build
+from tests.io import decoders
+from tests.io.models import build, close, draw
+from tests.io.test_onnx_ops import CASES
 from tests.oracles import need_heavy_module, need_module
 
 Array = np.ndarray[Any, Any]
@@ -379,3 +383,32 @@ def test_qonnx_runs_in_qonnx(case: str) -> None:
     np.testing.assert_allclose(found["y"], want["y"], rtol=1e-5, atol=1e-5 * float(np.abs(want["y"]).max()))
     for name in stored(graph):
         np.testing.assert_array_equal(found[name], want[name], err_msg=name)
+
+
+# Float operators out -------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("name", CASES)
+def test_every_operator_goes_out_as_it_came_in(name: str) -> None:
+    """What is written gives onnxruntime the numbers that our reference has, and comes in again."""
+    graph = from_model(CASES[name], name="g")
+    feeds, model = draw(graph, 2), to_model(graph)
+    ours = run(graph, feeds)
+    whole = {i.name for i in model.graph.input if i.type.tensor_type.elem_type == TensorProto.INT64}
+    theirs = runtime(model, {k: v.astype(np.int64 if k in whole else np.float32) for k, v in feeds.items()})
+    again = run(from_model(model, name="g"), feeds)
+    for out in graph.outputs:
+        close(ours[out], theirs[out])
+        close(again[out], ours[out])
+
+
+@pytest.mark.parametrize("source", ["folder", "gguf"])
+def test_a_decoder_goes_out(tmp_path: Path, source: str) -> None:
+    """Rotary embedding of both kinds, grouped attention, RMS norms, token ids: a Llama in onnxruntime, and back."""
+    held = decoders.weights()
+    path = decoders.folder(tmp_path / "m", held) if source == "folder" else decoders.gguf(tmp_path / "m.gguf", held)
+    graph = load_model(path)
+    ids = np.random.default_rng(0).integers(0, 64, (2, 512))
+    model = to_model(graph)
+    assert model.graph.input[0].type.tensor_type.elem_type == TensorProto.INT64
+    ours = run(graph, {"tokens": ids})["logits"]
+    close(runtime(model, {"tokens": ids})["logits"], ours)
+    close(run(from_model(model, name="m"), {"tokens": ids})["logits"], ours)
