@@ -87,7 +87,7 @@ def test_places_stay_inside_the_file_beside(large: Graph, tmp_path: Path, place:
 
 
 def test_other_suffixes_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match=r"ends in \.qir or \.qir\.json"):
+    with pytest.raises(ModelError, match=r"ends in \.qir, \.qir\.json"):
         save_model(small_cnn(), tmp_path / "net.txt")
     (tmp_path / "bytes.qir").write_bytes(np.arange(256, dtype=np.uint8).tobytes())
     with pytest.raises(ModelError, match="expected text"):
