@@ -2,7 +2,7 @@
 
     python tests/data/make_qonnx_golden.py
 
-Run from the repository root where qonnx is installed. Writes qonnx/*.onnx (copies) and qonnx/golden.npz.
+Run from the repository root where qonnx is installed. Writes qonnx/*.onnx (copies), qonnx/golden.npz, qonnx/odd.npz.
 """
 
 from __future__ import annotations
@@ -10,13 +10,19 @@ from __future__ import annotations
 import shutil
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 from onnx import numpy_helper
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.core.onnx_exec import execute_onnx
+from qonnx.custom_op.general.bipolar_quant import binary_quant
+from qonnx.custom_op.general.intquant import int_quant
+from qonnx.custom_op.general.trunc import trunc_v1, trunc_v2
 from qonnx.util.cleanup import cleanup_model
+
+from tests.io.qonnx_cases import ODD, odd_input, truncated_input
 
 HERE = Path(__file__).parent / "qonnx"
 
@@ -36,10 +42,24 @@ def main() -> None:
     for name in ("subpixel", "nn_resize"):
         shutil.copy(sharp / name / "quant_model.onnx", HERE / f"espcn_{name}.onnx")
         model = cleanup_model(ModelWrapper(str(sharp / name / "quant_model.onnx")))
-        answer = execute_onnx(model, {model.graph.input[0].name: x})[model.graph.output[0].name]
+        found = execute_onnx(model, {model.graph.input[0].name: x})[model.graph.output[0].name]
         last = next(n for n in model.graph.node if n.output[0] == model.graph.output[0].name)
-        held[f"espcn_{name}"] = np.rint(answer / model.get_initializer(last.input[1])).astype(np.uint8)
+        held[f"espcn_{name}"] = np.rint(found / model.get_initializer(last.input[1])).astype(np.uint8)
     np.savez_compressed(HERE / "golden.npz", **held)
+    np.savez_compressed(HERE / "odd.npz", **{name: answer(*case) for name, case in ODD.items()})
+
+
+def answer(op: str, inputs: tuple[Any, ...], attrs: dict[str, Any]) -> np.ndarray:
+    """What qonnx's own function gives."""
+    held = [np.asarray(v, np.float32) for v in inputs]
+    if op == "BipolarQuant":
+        return binary_quant(odd_input(), *held)
+    if op == "Quant":
+        return int_quant(odd_input(), *held, attrs["signed"], attrs["narrow"], attrs["rounding_mode"])
+    if len(held) == 4:
+        return trunc_v1(truncated_input(), *held, attrs["rounding_mode"])
+    ranges = (attrs["narrow"], attrs["signed"])
+    return trunc_v2(truncated_input(), *held[:3], *ranges, *held[3:], attrs["rounding_mode"])
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ from hwsim.quant.recipe import Scheme
 from hwsim.quant.simulate import simulate
 from tests.io import decoders
 from tests.io.models import build, close, draw
+from tests.io.qonnx_cases import ODD, odd_input, truncated_input
 from tests.io.test_onnx_ops import CASES
 from tests.oracles import need_heavy_module, need_module
 
@@ -412,3 +413,33 @@ def test_a_decoder_goes_out(tmp_path: Path, source: str) -> None:
     ours = run(graph, {"tokens": ids})["logits"]
     close(runtime(model, {"tokens": ids})["logits"], ours)
     close(run(from_model(model, name="m"), {"tokens": ids})["logits"], ours)
+
+
+@pytest.mark.parametrize(
+    ("name", "constant"), [(n, c) for n, (op, _, _) in ODD.items() for c in (False, True) if not (c and op == "Trunc")]
+)
+def test_odd_widths_ranges_and_roundings_are_qonnxs(name: str, constant: bool) -> None:
+    """Quant, BipolarQuant and Trunc against answers of qonnx 1.0.0's own functions, of run-time values and weights."""
+    op, inputs, attrs = ODD[name]
+    x = truncated_input() if op == "Trunc" else odd_input()
+    held = {f"p{i}": np.asarray(v, np.float32) for i, v in enumerate(inputs)}
+    node = helper.make_node(
+        op, ["w" if constant else "x", *held], ["q"], name="q", domain="qonnx.custom_op.general", **attrs
+    )
+    nodes = [
+        node,
+        helper.make_node("Add", ["x", "q"], ["y"]) if constant else helper.make_node("Identity", ["q"], ["y"]),
+    ]
+    info = helper.make_tensor_value_info
+    inner = helper.make_graph(
+        nodes, "g", [info("x", TensorProto.FLOAT, ["N", 4, 64])], [info("y", TensorProto.FLOAT, ["N", 4, 64])],
+        [numpy_helper.from_array(v, k) for k, v in ({**held, "w": x[:1]} if constant else held).items()],
+    )  # fmt: skip
+    opsets = [helper.make_opsetid("", 18), helper.make_opsetid("qonnx.custom_op.general", 1)]
+    graph = from_model(helper.make_model(inner, opset_imports=opsets), name="g")
+    want = np.load(HERE / "odd.npz")[name]
+    if constant:
+        found, want = simulate(graph, {"x": np.zeros_like(x)})["y"][:1], want[:1]
+    else:
+        found = simulate(graph, {"x": x})["y"]
+    np.testing.assert_allclose(found, want, rtol=1e-6, atol=0)
