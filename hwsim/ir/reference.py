@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -33,13 +33,21 @@ def check_input(name: str, x: NDArray[Any], shape: Shape, where: str) -> Array:
     return x
 
 
-def run(graph: Graph, feeds: Mapping[str, NDArray[Any]], *, keep: Collection[str] = ()) -> dict[str, Array]:
+def run(
+    graph: Graph,
+    feeds: Mapping[str, NDArray[Any]],
+    *,
+    keep: Collection[str] = (),
+    watch: Callable[[str, Array], None] | None = None,
+) -> dict[str, Array]:
     """Execute ``graph`` in float32.
 
     Args:
         graph: any checked graph; quantized constants take part with their real values, ``Quantize`` nodes pass through.
         feeds: input name -> array with the batch first.
         keep: names of further values to return.
+        watch: called with each value in ``keep`` once it is there; they are not returned then, and need not all be in
+            memory together.
 
     Returns:
         Every graph output, and every value in ``keep``, by name.
@@ -53,15 +61,21 @@ def run(graph: Graph, feeds: Mapping[str, NDArray[Any]], *, keep: Collection[str
             raise DataError(f"input {name!r} is missing; given: {', '.join(feeds) or 'nothing'}", where=graph.name)
         env[name] = check_input(name, feeds[name], graph.value(name).shape, graph.name)
     constants = {name: graph.float_constant(name) for name in graph.constants}
-    wanted = set(graph.outputs) | set(keep)
+    watched = set(keep) if watch is not None else set()
+    wanted = set(graph.outputs) | (set(keep) - watched)
     last_use = {i: at for at, node in enumerate(graph.nodes) for i in node.inputs}
     results = {name: env[name] for name in wanted if name in env}
+    if watch is not None:
+        for name in watched & set(env):
+            watch(name, env[name])
     for at, node in enumerate(graph.nodes):
         ins = [constants[i] if i in constants else env[i] for i in node.inputs]
         y = OPS[node.op].run(ins, node.attrs)
         env[node.output] = y
         if node.output in wanted:
             results[node.output] = y
+        if watch is not None and node.output in watched:
+            watch(node.output, y)
         for i in node.inputs:
             if last_use[i] == at:
                 env.pop(i, None)

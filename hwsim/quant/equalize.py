@@ -10,7 +10,8 @@ the inputs c of the second grow by it. Three rules choose s:
 - ``awq``: s = mean|x|^a, with the a, of a grid, at which the stored weight keeps the second product's sums best (Lin et
   al., AWQ, arXiv 2306.00978, equations 4 and 5).
 
-A Clip in between stops the move: its limit would have to change with the channel.
+A Clip in between stops the move: its limit would have to change with the channel. Where the first is a normalization,
+or a gate lies between, see ``hwsim.quant.equalize_shared``; ``cross_layer`` moves nothing there.
 """
 
 from __future__ import annotations
@@ -83,7 +84,11 @@ def equalized(graph: Graph, recipe: Recipe, data: NDArray[Any]) -> Graph:
         scale = _scales(graph, recipe, first, second, watched.get(pair.value))
         if scale is not None:
             graph = _moved(graph, first, second, scale)
-    return graph
+    if recipe.equalize == "cross_layer":
+        return graph
+    from hwsim.quant.equalize_shared import move_shared
+
+    return move_shared(graph, recipe, data[:IMAGES])
 
 
 def _scales(graph: Graph, recipe: Recipe, first: Node, second: Node, x: Array | None) -> Array | None:
@@ -94,10 +99,10 @@ def _scales(graph: Graph, recipe: Recipe, first: Node, second: Node, x: Array | 
     reach = np.abs(columns).max(axis=1)
     if x is None:
         rows = np.abs(before.reshape(channels, -1)).max(axis=1)
-        return _safe(np.sqrt(rows * reach) / np.where(reach > 0, reach, 1))
+        return safe_scales(np.sqrt(rows * reach) / np.where(reach > 0, reach, 1))
     each = np.abs(np.moveaxis(x, 1, 0).reshape(channels, -1))
     if recipe.equalize == "smooth":
-        return _safe(np.sqrt(each.max(axis=1)) / np.sqrt(np.where(reach > 0, reach, 1)))
+        return safe_scales(np.sqrt(each.max(axis=1)) / np.sqrt(np.where(reach > 0, reach, 1)))
     return _searched(second, recipe, after, x, each.mean(axis=1))
 
 
@@ -106,7 +111,7 @@ def _searched(second: Node, recipe: Recipe, weight: Array, x: Array, mean: Array
     groups, k = seen.mean_q.shape
     best, chosen = np.inf, None
     for exponent in EXPONENTS:
-        scale = _safe(mean**exponent)
+        scale = safe_scales(mean**exponent)
         if scale is None:
             return None
         stored = store_weight(_grown(weight, second, scale), recipe.weights_of(second.name)).dequantize()
@@ -117,7 +122,7 @@ def _searched(second: Node, recipe: Recipe, weight: Array, x: Array, mean: Array
     return chosen
 
 
-def _safe(scale: NDArray[Any]) -> Array | None:
+def safe_scales(scale: NDArray[Any]) -> Array | None:
     """Scales around one in the geometric mean; dead channels get one. None where no channel lives."""
     alive = np.isfinite(scale) & (scale > 0)
     if not alive.any():

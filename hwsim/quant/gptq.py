@@ -8,12 +8,15 @@ transformers", arXiv 2210.17323, equations 2 and 3 and algorithm 1, with columns
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hwsim.numerics import QTensor, quantize_tensor
+from hwsim.numerics import QTensor, encode, quantize_tensor
+from hwsim.numerics.codec import element_format
+from hwsim.numerics.threads import split
 
 Matrix = NDArray[np.float64]
 
@@ -22,6 +25,9 @@ DAMPING = 0.01
 
 MULTIPLES = (0.7, 0.8, 0.9, 1.1, 1.2)
 """Multiples of a row's scale that are tried beside the scale itself."""
+
+ROWS = 4096
+"""Rows of a weight that are rounded at a time."""
 
 COLUMNS = 128
 """Columns whose errors reach the rest of the matrix in one product (the paper's lazy batches)."""
@@ -40,15 +46,17 @@ def round_with_scales(weight: NDArray[Any], hessian: Matrix, stored: QTensor) ->
     """As `round_compensated`, each row with the best of ``MULTIPLES`` of its scales.
 
     Rows do not know of each other, so each takes the multiple with the least error in the Hessian's norm. Scales that
-    all rows share, and those that a block format's rule makes, stay.
+    all rows share, those of groups (one multiple for all groups of a row gains nothing), and those that a block
+    format's rule makes, stay.
     """
-    if stored.axis is None or stored.block_format is not None or stored.scale_format != "fp32":
+    if stored.axis is None or stored.block_size is not None or stored.scale_format != "fp32":
         return round_compensated(weight, hessian, stored)
-    best = round_compensated(weight, hessian, stored)
+    factor = factored(hessian)
+    best = round_compensated(weight, hessian, stored, factor)
     least = row_errors(weight, hessian, best)
     for multiple in MULTIPLES:
         scaled = replace(stored, scale=(stored.scale * np.float32(multiple)).astype(np.float32))
-        trial = round_compensated(weight, hessian, scaled)
+        trial = round_compensated(weight, hessian, scaled, factor)
         error = row_errors(weight, hessian, trial)
         better = error < least
         rows = better.reshape(-1, *[1] * (trial.codes.ndim - 1))
@@ -69,33 +77,44 @@ def row_errors(weight: NDArray[Any], hessian: Matrix, stored: QTensor) -> Matrix
     return np.asarray(np.einsum("gok,gok->go", off @ hessian, off).reshape(-1), np.float64)
 
 
-def round_compensated(weight: NDArray[Any], hessian: Matrix, stored: QTensor) -> QTensor:
+def round_compensated(
+    weight: NDArray[Any], hessian: Matrix, stored: QTensor, factor: tuple[NDArray[np.intp], Matrix] | None = None
+) -> QTensor:
     """New codes for ``stored``, with its scales, that keep the outputs of ``weight``.
 
     Args:
         weight: real numbers [out, in, ...]; where ``hessian`` has G groups, each serves out / G rows in turn.
         hessian: [G, K, K], positive definite: inputs' second moments, K in the order of ``weight``'s own elements.
         stored: ``weight`` rounded to nearest; its scales and zero points are kept.
+        factor: `factored` of ``hessian``, where it is known already.
 
     Returns:
         The same storage with codes for which tr((w - q) H (w - q)') is small.
     """
     groups, k = hessian.shape[0], hessian.shape[-1]
-    rows = np.asarray(weight, dtype=np.float64).reshape(groups, -1, k)
-    scale, zero = spread(stored, stored.scale), None if stored.zero_point is None else spread(stored, stored.zero_point)
+    order, upper = factored(hessian) if factor is None else factor
+    back = np.argsort(order)
+    rows = np.asarray(weight).reshape(groups, -1, k)
+    shape = (rows.shape[0] * rows.shape[1], k)
+    scale = spread(stored, stored.scale).reshape(shape)
+    zero = None if stored.zero_point is None else spread(stored, stored.zero_point).reshape(shape)
     if stored.tensor_scale is not None:
         scale = scale * stored.tensor_scale
-    order = np.argsort(-np.einsum("gkk->gk", hessian).mean(axis=0), kind="stable")
-    back = np.argsort(order)
-    shape = (groups * rows.shape[1], k)
-    codes = _columns(
-        rows[:, :, order],
-        _upper(hessian[:, order][:, :, order]),
-        scale.reshape(shape)[:, order],
-        None if zero is None else zero.reshape(shape)[:, order],
-        stored.format,
-    )
-    return replace(stored, codes=codes[:, back].reshape(stored.codes.shape))
+    entry = element_format(stored.format)
+    codes = np.empty(shape, stored.codes.dtype)
+    for group in range(groups):
+        first = group * rows.shape[1]
+        for start in range(0, rows.shape[1], ROWS):
+            part = slice(first + start, first + min(start + ROWS, rows.shape[1]))
+            columns = _integers if entry.is_integer and entry.bits <= 16 else _columns
+            codes[part] = columns(
+                rows[group, start : start + ROWS][:, order].astype(np.float64),
+                upper[group],
+                scale[part][:, order],
+                None if zero is None else zero[part][:, order],
+                stored.format,
+            )[:, back]
+    return replace(stored, codes=codes.reshape(stored.codes.shape))
 
 
 def spread(stored: QTensor, field: NDArray[Any]) -> NDArray[Any]:
@@ -108,31 +127,45 @@ def spread(stored: QTensor, field: NDArray[Any]) -> NDArray[Any]:
     return np.take(np.repeat(field, stored.block_size, axis=stored.axis), np.arange(shape[stored.axis]), stored.axis)
 
 
-def _upper(hessian: Matrix) -> Matrix:
-    """The upper triangular U with H^-1 = U' U."""
-    lower = np.linalg.cholesky(np.linalg.inv(hessian))
-    return np.ascontiguousarray(np.swapaxes(lower, 1, 2))
+def factored(hessian: Matrix) -> tuple[NDArray[np.intp], Matrix]:
+    """The columns in the order of falling curvature, and for each group, in that order, the upper triangular U with
+    H^-1 = U' U."""
+    order = np.argsort(-np.einsum("gkk->gk", hessian).mean(axis=0), kind="stable")
+    lower = np.linalg.cholesky(np.linalg.inv(hessian[:, order][:, :, order]))
+    return order, np.ascontiguousarray(np.swapaxes(lower, 1, 2))
+
+
+def _integers(rows: Matrix, upper: Matrix, scale: NDArray[Any], zero: NDArray[Any] | None, fmt: str) -> NDArray[Any]:
+    """Codes [rows, K] of an integer format, in compiled code."""
+    from hwsim.quant._kernels_gptq import compensate
+
+    entry = element_format(fmt)
+    wide = np.ascontiguousarray(scale, np.float64)
+    points = np.zeros_like(wide) if zero is None else np.ascontiguousarray(zero, np.float64)
+    whole = np.empty(rows.shape, np.int32)
+    limits = int(entry.min_value), int(entry.max_value)
+    split(partial(compensate, rows, upper, wide, points, *limits, whole), len(rows), rows.size * 64)
+    return encode(whole.astype(np.float32), fmt)
 
 
 def _columns(rows: Matrix, upper: Matrix, scale: NDArray[Any], zero: NDArray[Any] | None, fmt: str) -> NDArray[Any]:
-    groups, each, k = rows.shape
-    rows = rows.copy()
+    """Codes [rows, K] of any format, column by column."""
+    k = rows.shape[1]
     codes: list[NDArray[Any]] = []
     for start in range(0, k, COLUMNS):
         end = min(start + COLUMNS, k)
-        errors = np.empty((groups, each, end - start))
+        errors = np.empty((len(rows), end - start))
         for at in range(start, end):
             column = quantize_tensor(
-                rows[:, :, at].reshape(-1).astype(np.float32),
+                rows[:, at].astype(np.float32),
                 fmt,
                 axis=0,
                 scale=scale[:, at],
                 zero_point=None if zero is None else zero[:, at],
             )
             codes.append(column.codes)
-            real = column.dequantize().reshape(groups, each)
-            error = (rows[:, :, at] - real) / upper[:, at, at, None]
-            rows[:, :, at:end] -= error[:, :, None] * upper[:, None, at, at:end]
-            errors[:, :, at - start] = error
-        rows[:, :, end:] -= errors @ upper[:, start:end, end:]
+            error = (rows[:, at] - column.dequantize()) / upper[at, at]
+            rows[:, at:end] -= error[:, None] * upper[at, at:end]
+            errors[:, at - start] = error
+        rows[:, end:] -= errors @ upper[start:end, end:]
     return np.stack(codes, axis=1)

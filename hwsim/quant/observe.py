@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import numpy as np
@@ -10,9 +10,12 @@ from numpy.typing import NDArray
 
 from hwsim.errors import DataError
 from hwsim.ir import Graph, reference
+from hwsim.ir.infer import elements
 from hwsim.quant.histogram import Histogram
 
 BATCH_IMAGES = 64
+BATCH_ELEMENTS = 1 << 25
+"""Elements that the largest value of a batch may have, where one input has no more."""
 
 
 def observe(graph: Graph, data: NDArray[Any], names: Collection[str], limit: int) -> dict[str, Histogram]:
@@ -23,11 +26,28 @@ def observe(graph: Graph, data: NDArray[Any], names: Collection[str], limit: int
     """
     data = calibration_rows(graph, data, limit)
     seen = {name: Histogram() for name in names}
-    for start in range(0, len(data), BATCH_IMAGES):
-        found = reference.run(graph, {graph.inputs[0]: data[start : start + BATCH_IMAGES]}, keep=names)
-        for name in names:
-            seen[name].add(found[name])
+    head = upto(graph, names)
+    for rows in calibration_batches(head, data):
+        reference.run(head, {graph.inputs[0]: rows}, keep=names, watch=lambda name, x: seen[name].add(x))
     return seen
+
+
+def calibration_batches(graph: Graph, data: NDArray[Any]) -> Iterator[NDArray[Any]]:
+    """``data`` in batches so small that no value of ``graph`` grows past ``BATCH_ELEMENTS``, if one row's does not."""
+    step = max(1, min(BATCH_IMAGES, BATCH_ELEMENTS // max(elements(value.shape) for value in graph.values.values())))
+    for start in range(0, len(data), step):
+        yield data[start : start + step]
+
+
+def upto(graph: Graph, names: Collection[str]) -> Graph:
+    """The part of ``graph`` that makes the values ``names``, with no outputs of its own but the last of them."""
+    made = [at for at, node in enumerate(graph.nodes) if node.output in names]
+    if not made:
+        return graph
+    nodes = graph.nodes[: made[-1] + 1]
+    held = {*graph.inputs, *(node.output for node in nodes)}
+    values = {name: value for name, value in graph.values.items() if name in held}
+    return graph.rebuilt(nodes=nodes, values=values, outputs=(nodes[-1].output,))
 
 
 def calibration_rows(graph: Graph, data: NDArray[Any], limit: int) -> NDArray[Any]:

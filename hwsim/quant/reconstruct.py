@@ -19,6 +19,7 @@ from hwsim.ir import OPS, Graph, Node
 from hwsim.numerics import QTensor
 from hwsim.quant.gptq import damped, round_with_scales
 from hwsim.quant.moments import Moments
+from hwsim.quant.observe import upto
 from hwsim.quant.recipe import Recipe
 from hwsim.quant.store import store_weight
 
@@ -38,23 +39,39 @@ def reconstruct(graph: Graph, recipe: Recipe, data: NDArray[Any], names: set[str
         graph: a graph with its ``Quantize`` nodes in place and float weights.
         data: calibration inputs [n, ...].
     """
-    rows = images_that_fit(graph, data)
+    final = max(at for at, node in enumerate(graph.nodes) if node.name in names)
+    rows = images_that_fit(upto(graph, graph.nodes[final].inputs), data)
     both = {graph.inputs[0]: (rows, rows)}
+    known: dict[str, Moments] = {}
     last = {i: at for at, node in enumerate(graph.nodes) for i in node.inputs}
     constants, nodes = dict(graph.constants), list(graph.nodes)
     for at, node in enumerate(graph.nodes):
         if node.name in names:
-            weight, bias = _layer(graph, node, recipe, *both[node.inputs[0]])
+            weight, bias = _layer(graph, node, recipe, _moments(graph, node, *both[node.inputs[0]], known))
             stored, shift = f"{node.name}.weight", f"{node.name}.bias"
             constants[stored] = weight
             if bias is not None:
                 constants[shift] = bias
             nodes[at] = replace(node, inputs=(node.inputs[0], stored, *((shift,) if bias is not None else ())))
+        if at == final:
+            break
         both[node.output] = _run(graph, node, nodes[at], constants, both)
         for i in node.inputs:
             if last[i] == at:
                 both.pop(i, None)
     return graph.rebuilt(nodes=nodes, constants=constants)
+
+
+def _moments(graph: Graph, node: Node, quantized: Array, real: Array, known: dict[str, Moments]) -> Moments:
+    """Moments of a product's inputs; products of rows that read the same value (queries, keys, values) share them."""
+    name = node.inputs[0]
+    if node.op != "Conv" and name in known:
+        return known[name]
+    known.clear()
+    found = Moments(node, graph.float_constant(node.inputs[1]), quantized, real)
+    if node.op != "Conv":
+        known[name] = found
+    return found
 
 
 def images_that_fit(graph: Graph, data: NDArray[Any]) -> Array:
@@ -84,10 +101,9 @@ def _real(held: Any) -> Array:
     return held.dequantize() if isinstance(held, QTensor) else np.asarray(held, dtype=np.float32)
 
 
-def _layer(graph: Graph, node: Node, recipe: Recipe, quantized: Array, real: Array) -> tuple[QTensor, Array | None]:
+def _layer(graph: Graph, node: Node, recipe: Recipe, seen: Moments) -> tuple[QTensor, Array | None]:
     weight = graph.float_constant(node.inputs[1])
     bias = graph.float_constant(node.inputs[2]) if len(node.inputs) > 2 else None
-    seen = Moments(node, weight, quantized, real)
     qq, fq = seen.centred() if recipe.correct_bias else (seen.qq, seen.fq)
     groups, k = seen.mean_q.shape
     wanted = weight.reshape(groups, -1, k).astype(np.float64)
