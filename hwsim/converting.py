@@ -13,6 +13,7 @@ from hwsim.emulate.declare import declare
 from hwsim.emulate.program import arithmetic_of
 from hwsim.errors import DataError, RecipeError
 from hwsim.ir import Graph
+from hwsim.numerics import QTensor
 from hwsim.quant import recipe_for
 from hwsim.quant.migrate import Change, is_lossless, migrate
 
@@ -136,7 +137,7 @@ def convert(
     if source is None:
         source, source_precision = graph.notes.get("target"), source_precision or graph.notes.get("precision")
     old = None if source is None else as_target(source)
-    if not is_quantized(graph):
+    if not is_quantized(graph) and not any(isinstance(held, QTensor) for held in graph.constants.values()):
         if old is None:
             raise RecipeError("is not quantized", where=graph.name, hint="name the target it is to come from: --from")
         if ranges is None:
@@ -150,7 +151,7 @@ def convert(
     test = _test(graph, data) if run else None
     if test is not None:
         shown = test if limit is None else test.head(limit)
-        if old is not None:
+        if old is not None and is_quantized(graph):
             before = _answers(graph, old, source_precision, shown, progress)
         after = _answers(moved, chip, precision, shown, progress)
     if old is None:

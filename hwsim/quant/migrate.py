@@ -24,7 +24,7 @@ from hwsim.quant.calibrators import Range
 from hwsim.quant.histogram import Histogram
 from hwsim.quant.migrate_tensor import Rows, best_range, candidates, difference, recode
 from hwsim.quant.observe import calibration_rows, observe
-from hwsim.quant.quantize import activation_storage, store_biases
+from hwsim.quant.quantize import activation_storage, store_activations, store_biases
 from hwsim.quant.recipe import Recipe, Scheme
 from hwsim.quant.simulate import simulate
 from hwsim.quant.store import takes_range
@@ -69,7 +69,8 @@ def migrate(graph: Graph, recipe: Recipe, data: NDArray[Any] | None = None) -> t
     """``graph`` stored as ``recipe`` says, and what became of each stored tensor, in the order of the nodes.
 
     Args:
-        graph: a quantized graph. What it keeps in float stays in float.
+        graph: a quantized graph. What it keeps in float stays in float; but where only weights are stored (GPTQ, AWQ),
+            what they multiply is stored too.
         recipe: of the target (`recipe_for`); its calibrators pick the ranges that must be new.
         data: calibration inputs [n, ...]; ranges of activations that must be new come from them. Without data they come
             from the old levels alone.
@@ -78,7 +79,10 @@ def migrate(graph: Graph, recipe: Recipe, data: NDArray[Any] | None = None) -> t
         RecipeError: an activation was stored in a way that says nothing of its range, and there are no data.
         ModelError, DataError: the graph does not check; data do not fit.
     """
-    work = _Migration(recipe, None if data is None else calibration_rows(graph, data, recipe.samples))
+    rows = None if data is None else calibration_rows(graph, data, recipe.samples)
+    if not any(value.quant is not None for value in graph.values.values()):
+        graph = store_activations(graph, replace(recipe, keep=(*recipe.keep, *_in_float(graph))), rows)
+    work = _Migration(recipe, rows)
     moved = run_passes(graph, work.activations, work.weights, work.biases)
     order: dict[str, int] = {}
     for at, node in enumerate(moved.nodes):
@@ -86,6 +90,12 @@ def migrate(graph: Graph, recipe: Recipe, data: NDArray[Any] | None = None) -> t
             order.setdefault(name, at)
     changes = sorted(work.changes, key=lambda change: order.get(change.name, -1))
     return replace(moved, nodes=tuple(replace(node, arithmetic=None) for node in moved.nodes)), tuple(changes)
+
+
+def _in_float(graph: Graph) -> list[str]:
+    """Products whose weights no file has stored in low bits."""
+    products = [node for node in graph.nodes if OPS[node.op].kind == "matrix"]
+    return [node.name for node in products if isinstance(graph.constants.get(node.inputs[1]), np.ndarray)]
 
 
 class _Migration:

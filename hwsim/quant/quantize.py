@@ -47,16 +47,28 @@ def quantize(graph: Graph, recipe: Recipe, data: NDArray[Any]) -> Graph:
     original = graph = fold_batchnorm(graph)
     if recipe.equalize != "none":
         graph = check(equalized(graph, recipe, calibration_rows(graph, data, recipe.samples)))
-    sources = _operands(graph, recipe)
-    ranged = [name for name, scheme in sources if takes_range(scheme.format)]
-    seen = observe(graph, data, ranged, recipe.samples) if ranged else {}
-    graph = check(_insert(graph, recipe, sources, seen))
-    graph = check(_hoist(graph))
+    graph = store_activations(graph, recipe, data)
     graph = check(_store_weights(graph, recipe, data))
     if getattr(calibrator(recipe.activations.calibrator), "task_driven", False):
         graph = check(refine(graph, original, calibration_rows(graph, data, recipe.samples)))
     graph = store_biases(graph, recipe)
     return check(graph if recipe.cache is None else replace(graph, cached=_cached(graph)))
+
+
+def store_activations(graph: Graph, recipe: Recipe, data: NDArray[Any] | None) -> Graph:
+    """Give the run-time operands of products a storage; only ranges need ``data``.
+
+    Raises:
+        RecipeError: a range is needed and there are no data.
+        DataError: calibration data are empty or do not fit.
+    """
+    sources = _operands(graph, recipe)
+    ranged = [name for name, scheme in sources if takes_range(scheme.format)]
+    if ranged and data is None:
+        raise RecipeError("has values whose range nothing says", where=graph.name, hint="give calibration data")
+    seen = observe(graph, data, ranged, recipe.samples) if ranged and data is not None else {}
+    graph = check(_insert(graph, recipe, sources, seen))
+    return check(_hoist(graph))
 
 
 def _cached(graph: Graph) -> tuple[str, ...]:

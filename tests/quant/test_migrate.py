@@ -161,6 +161,21 @@ def test_wide_floats_and_mixed_widths() -> None:
     assert np.isfinite(hwsim.emulate(half, "nvidia-h100", X, precision="fp16").output).all()
 
 
+def test_weights_that_came_stored_alone_get_operands() -> None:
+    """As a GPTQ file brings them: UINT4 in groups with zero points, activations in float."""
+    graph = small_cnn()
+    held = hwsim.quantize_tensor(graph.float_constant("w3"), "uint4", axis=1, block_size=3, symmetric=False)
+    graph = replace(graph, constants={**graph.constants, "w3": held})
+    grouped = Recipe(Scheme("int4", "per_group", 3, False), Scheme("int4", symmetric=False, calibrator="minmax"))
+    moved, changes = migrate(graph, grouped, X)
+    assert {(c.name, c.how) for c in changes if c.kind == "weight"} == {("w3", "lossless")}
+    assert moved.value(moved.node("fc").inputs[0]).format == "int4"
+    assert moved.value(moved.node("conv1").inputs[0]).quant is None
+    assert np.array_equal(moved.float_constant("w3"), held.dequantize())
+    with pytest.raises(RecipeError, match="give calibration data"):
+        migrate(graph, grouped, None)
+
+
 def test_what_is_in_float_stays_in_float() -> None:
     recipe = replace(recipe_for(load_target("hwsim-int4-ws16"), None, "minmax"), keep=("conv2",))
     graph = quantize(small_cnn(), recipe, X)
