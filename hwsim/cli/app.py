@@ -18,6 +18,7 @@ OK, NO, BAD_INPUT, TOOL_MISSING, BUG, INTERRUPTED, PIPE_CLOSED = 0, 1, 2, 3, 70,
 VERBS = {
     "emulate": "Run a network on chips, bit for bit, and compare answers, speed and energy.",
     "verify": "Prove Verilog against the golden model in a simulator.",
+    "rtl": "Prove our Verilog for every input, mutate it, price it: area, energy, FPGA.",
     "report": "Make an HTML report from results that were written before.",
     "estimate": "Time and energy of a network or of one matrix product, without running it.",
     "quantize": "Quantize a network for a chip and write it as .qir.",
