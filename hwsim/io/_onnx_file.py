@@ -41,7 +41,16 @@ LOW = (
 )
 """Types that only hold codes."""
 QONNX = ("qonnx.custom_op.general", "onnx.brevitas", "finn.custom_op.general")
+BLOCK_DOMAIN = "hwsim"
+BLOCK_FUNCTIONS: Mapping[str, tuple[str, int]] = {
+    "StoreMxfp4": ("mxfp4", -1),
+    "StoreMxfp4Channels": ("mxfp4", 1),
+    "StoreNvfp4": ("nvfp4", -1),
+    "StoreNvfp4Channels": ("nvfp4", 1),
+}
+"""Functions of ours (``_onnx_blocks``): the block format and the axis that each stores a value by."""
 DOMAINS: Mapping[str, tuple[str, ...]] = {
+    **dict.fromkeys(BLOCK_FUNCTIONS, (BLOCK_DOMAIN,)),
     "QuantizeLinear": ("", "ai.onnx", "com.microsoft"),
     "DequantizeLinear": ("", "ai.onnx", "com.microsoft"),
     **dict.fromkeys(("Quant", "IntQuant", "BipolarQuant", "FloatQuant", "Trunc"), QONNX),

@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 from onnx import ModelProto, TensorProto, helper
 
 from hwsim.errors import ModelError, unknown
+from hwsim.io._onnx_blocks import OPSET as BLOCKS_OPSET
+from hwsim.io._onnx_blocks import function, name_of
 from hwsim.io._onnx_emit import Writer, emit, whole_inputs
-from hwsim.io._onnx_file import MAX_MODEL_BYTES, STORAGE, one_line
+from hwsim.io._onnx_file import BLOCK_DOMAIN, MAX_MODEL_BYTES, STORAGE, one_line
 from hwsim.io._onnx_qonnx import ROUNDINGS
 from hwsim.io._onnx_quant import ELEMENTS
 from hwsim.io._quant_layout import spread, transposed
@@ -81,7 +83,10 @@ def _model(writer: Writer) -> ModelProto:
     opsets = [helper.make_opsetid("", writer.opset)]
     if any(n.domain == _QONNX for n in writer.nodes):
         opsets.append(helper.make_opsetid(_QONNX, 1))
-    model = helper.make_model(inner, opset_imports=opsets, producer_name="hwsim")
+    functions = [function(name) for name in sorted({n.op_type for n in writer.nodes if n.domain == BLOCK_DOMAIN})]
+    if functions:
+        opsets.append(helper.make_opsetid(BLOCK_DOMAIN, 1))
+    model = helper.make_model(inner, opset_imports=opsets, producer_name="hwsim", functions=functions)
     model.ir_version = max(_IR_VERSION, int(helper.find_min_ir_version_for(opsets[:1], ignore_unknown=True)))
     try:
         onnx.checker.check_model(model)
@@ -165,10 +170,15 @@ def _qdq_value(writer: Writer, node: Node, quant: QuantParams) -> None:
     if not quant.plain:
         raise writer.error(node.name, f"QuantizeLinear rounds to nearest even and saturates, found {quant.rounding}")
     if quant.block_format is not None:
-        raise writer.error(
-            node.name,
-            f"QuantizeLinear takes scales that are fixed; those of {quant.block_format} activations follow from data",
-        )
+        name = name_of(quant, len(writer.graph.shape_of(node.output)))
+        if name is None:
+            what = f"{quant.block_format} along dimension {quant.axis}"
+            raise writer.error(
+                node.name, f"no function stores run-time values as {what}, whose scales follow from data"
+            )
+        writer.opset = max(writer.opset, BLOCKS_OPSET)
+        writer.add(name, [node.inputs[0]], node.output, node.name, domain=BLOCK_DOMAIN)
+        return
     x, out = node.inputs[0], node.output
     if quant.scale is None:
         _cast(writer, node, quant.format)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from hwsim.io import _onnx_more, _onnx_ops, _onnx_qonnx, _onnx_quant, _onnx_recurrent
+from hwsim.io import _onnx_blocks, _onnx_more, _onnx_ops, _onnx_qonnx, _onnx_quant, _onnx_recurrent
 from hwsim.io._onnx_graph import Handler
 
 HANDLERS: Mapping[str, Handler] = {
@@ -69,6 +69,7 @@ HANDLERS: Mapping[str, Handler] = {
     "Split": _onnx_more.split,
     "Sqrt": _onnx_ops.unary,
     "Squeeze": _onnx_ops.reshape,
+    **_onnx_blocks.HANDLERS,
     "Sub": _onnx_ops.binary,
     "Sum": _onnx_ops.total,
     "Swish": _onnx_more.scaled,

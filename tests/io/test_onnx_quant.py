@@ -16,7 +16,7 @@ import hwsim
 from hwsim.errors import ModelError
 from hwsim.io import load_model
 from hwsim.io.onnx import from_model, load, save, to_model
-from hwsim.ir import Graph, QuantParams
+from hwsim.ir import Graph, Node, QuantParams, Value
 from hwsim.ir.reference import run
 from hwsim.numerics import QTensor
 from hwsim.quant import Recipe
@@ -42,8 +42,10 @@ RECIPES = {
     "fp4": Recipe(Scheme("fp4_e2m1", "per_channel"), Scheme("fp4_e2m1"), accumulator="fp32"),
     "nvfp4": Recipe(Scheme("nvfp4"), Scheme("fp16"), accumulator="fp32"),
     "mxfp4": Recipe(Scheme("mxfp4"), Scheme("fp8_e4m3fn"), accumulator="fp32"),
+    "mxfp4 blocks": Recipe(Scheme("mxfp4"), Scheme("mxfp4"), accumulator="fp32"),
+    "nvfp4 blocks": Recipe(Scheme("nvfp4"), Scheme("nvfp4"), accumulator="fp32"),
 }
-NOT_IN_ONNXRUNTIME = ("fp4", "nvfp4", "mxfp4")
+NOT_IN_ONNXRUNTIME = ("fp4", "nvfp4", "mxfp4", "mxfp4 blocks", "nvfp4 blocks")
 """onnxruntime 1.32 has no kernel of DequantizeLinear for FLOAT4E2M1 on a CPU."""
 
 
@@ -149,6 +151,7 @@ def test_there_and_back_codes_scales_and_zero_points_stay(case: str, tmp_path: P
         assert ours is not None
         assert theirs is not None
         assert (theirs.format, theirs.axis, theirs.scale) == (ours.format, ours.axis, ours.scale)
+        assert theirs.block_format == ours.block_format
         assert (theirs.zero_point or 0) == (ours.zero_point or 0)
     feeds = {"x": data}
     np.testing.assert_array_equal(simulate(again, feeds)["y"], simulate(graph, feeds)["y"])
@@ -305,7 +308,7 @@ def test_what_onnx_cannot_say_is_refused_by_name() -> None:
         return str(err.value)
 
     assert "ONNX has no type for fp6_e2m3" in refusal(Recipe(Scheme("fp6_e2m3"), Scheme("int8")))
-    assert "follow from data" in refusal(Recipe(Scheme("mxfp4"), Scheme("mxfp4"), accumulator="fp32"))
+    assert "follow from data" in refusal(Recipe(Scheme("mxfp8_e4m3"), Scheme("mxfp8_e4m3"), accumulator="fp32"))
     assert "QONNX has no way to say nf4" in refusal(Recipe(Scheme("nf4"), Scheme("int8"), accumulator="fp32"), "qonnx")
     with pytest.raises(ModelError, match=r"unknown dialect 'qdk' \(did you mean 'qdq'\?\)"):
         to_model(graph, "qdk")
@@ -348,7 +351,7 @@ def test_qonnx_super_resolution(name: str) -> None:
     assert np.count_nonzero(apart) <= 20
 
 
-@pytest.mark.parametrize("case", [c for c in RECIPES if c not in ("nvfp4", "fnuz")])
+@pytest.mark.parametrize("case", [c for c in RECIPES if c not in ("nvfp4", "fnuz", "mxfp4 blocks", "nvfp4 blocks")])
 def test_qonnx_there_and_back(case: str, tmp_path: Path) -> None:
     """Quant and FloatQuant nodes give back the same codes; only biases become real numbers."""
     graph, (_, data) = quantized(case), network()
@@ -443,3 +446,32 @@ def test_odd_widths_ranges_and_roundings_are_qonnxs(name: str, constant: bool) -
     else:
         found = simulate(graph, {"x": x})["y"]
     np.testing.assert_allclose(found, want, rtol=1e-6, atol=0)
+
+
+@pytest.mark.parametrize("block", ["mxfp4", "nvfp4"])
+@pytest.mark.parametrize("channels", [False, True])
+def test_block_functions_at_their_ends(block: str, channels: bool) -> None:
+    """Powers of two and their neighbours, zeros, tiny and huge numbers, short blocks: equal in onnx's evaluator."""
+    from onnx.reference import ReferenceEvaluator
+
+    rng = np.random.default_rng(0)
+    powers = np.ldexp(np.float32(1), np.arange(-126, 127, 5)).astype(np.float32)
+    tops = np.concatenate([np.nextafter(powers, 0), powers, np.nextafter(powers, np.float32(np.inf))])
+    tops = np.concatenate([tops, [0, 1e-40, 1e-45, 3e38]]).astype(np.float32)
+    x = (rng.uniform(-1, 1, (len(tops), 70)) * tops[:, None]).astype(np.float32)
+    x[:, 3] = tops
+    if channels:
+        x = x.reshape(-1, 70, 1, 1)
+    quant = QuantParams("fp4_e2m1", block_format=block, axis=1 if channels else -1)
+    shape = ("N", *x.shape[1:])
+    values = {"x": Value("x", shape), "y": Value("y", shape, quant)}
+    graph = Graph("g", ("x",), ("y",), (Node("q", "Quantize", ("x",), "y"),), values, {})
+    model = to_model(graph)
+    parts = [x] if block == "mxfp4" else [x[i : i + 1] for i in range(len(x))]  # one scale a tensor: each on its own
+    for part in parts:
+        if block == "nvfp4" and 0 < np.abs(part).max() < 2.0**-114:
+            continue
+        with np.errstate(all="ignore"):
+            found = ReferenceEvaluator(model).run(None, {"x": part})[0]
+        np.testing.assert_array_equal(found, quant.quantize(part).dequantize())
+    assert from_model(model, name="g").values["y"].format == block
