@@ -10,6 +10,7 @@ import pytest
 
 import hwsim
 from hwsim.emulate import bind, declare
+from hwsim.emulate.operands import weight_operand
 from hwsim.errors import RecipeError
 from hwsim.ir import Graph, Node, QuantParams, Value, dumps, dumps_json, loads, loads_json
 from hwsim.ir.graph import Arithmetic
@@ -239,3 +240,11 @@ def test_storage_of_graph_values_without_a_quantize_node() -> None:
     assert found is not None
     assert int(found.zero_point) == 10  # type: ignore[arg-type]
     assert next(c for c in changes if c.name == "x").how == "lossless"
+
+
+def test_blocks_with_offsets_need_a_unit_that_widens() -> None:
+    held = hwsim.quantize_tensor(np.random.default_rng(1).standard_normal((4, 64)).astype(np.float32), "q4_1", axis=1)
+    wide = weight_operand(held, "fp16", slice(None))
+    assert wide.codes.shape == (4, 64)
+    with pytest.raises(RecipeError, match="q4_1 adds an offset"):
+        weight_operand(held, "uint4", slice(None))
