@@ -169,6 +169,8 @@ def workload(
     activations: str | None = None,
     new_tokens: int = 1,
     context: int = 512,
+    kv_cache: str | None = None,
+    chips: int = 1,
 ) -> Workload:
     """What a network asks of a chip: its matrix products and vector operations, with sizes and formats.
 
@@ -181,6 +183,8 @@ def workload(
         batch: images, or sequences.
         weights, activations: formats of a network known by its shapes; default: the target's, else fp16.
         new_tokens, context: of language models known by their shapes; tokens to add, and tokens attended to.
+        kv_cache: format of a transformer's cached keys and values; default: the activations'.
+        chips: that share a transformer by tensor parallelism.
 
     Raises:
         ModelError, TargetError, RecipeError, FormatError, DataError: something is unknown, unreadable or does not fit.
@@ -206,7 +210,11 @@ def workload(
             context=context,
             weights=weights or "fp16",
             activations=activations,
+            kv_cache=kv_cache,
+            chips=chips,
         )
+    if chips != 1 or kv_cache is not None:
+        raise DataError("chips and kv_cache are for transformers known by their shapes", where=str(model)[:80])
     if _is_source(model) and _bare(str(model)) and str(model) not in zoo.names():
         raise unknown(ModelError, "model", str(model), (*zoo.names(), *NAMES))
     graph = as_graph(model)

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     "--new-tokens", type=click.IntRange(min=1), metavar="N", help="Tokens that a language model adds; default 1."
 )
 @click.option("--context", type=click.IntRange(min=1), metavar="N", help="Tokens that it attends to; default 512.")
+@click.option("--kv-cache", metavar="F", help="Format of cached keys and values; default: the activations'.")
+@click.option("--chips", type=click.IntRange(min=1), metavar="N", help="Chips that share a transformer.")
 @click.option("--top", type=click.IntRange(min=1), metavar="N", help="Print only the N longest operations.")
 @json_option
 def command(
@@ -48,6 +50,8 @@ def command(
     activations: str | None,
     new_tokens: int | None,
     context: int | None,
+    kv_cache: str | None,
+    chips: int | None,
     top: int | None,
     as_json: bool,
 ) -> None:
@@ -63,6 +67,7 @@ def command(
     if gemm is not None and batch != 1:
         raise click.UsageError("--gemm has no batch; M is one already")
     options = {"weights": weights, "activations": activations, "new_tokens": new_tokens, "context": context}
+    options |= {"kv_cache": kv_cache, "chips": chips}
     given = {key: value for key, value in options.items() if value is not None}
     sizes = _sizes(gemm) if gemm is not None else None
     estimates = []

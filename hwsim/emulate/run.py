@@ -83,7 +83,7 @@ def emulate(
     unknown_nodes = set(matmul or {}) - {s.node.name for s in program.steps if isinstance(s, MatrixStep)}
     if unknown_nodes:
         raise ModelError(f"{sorted(unknown_nodes)[0]!r} is not a matrix product of this graph", where=graph.name)
-    executor = _Executor(program, dict(matmul or {}), tamper)
+    executor = _Executor(program, {**_analog(program), **(matmul or {})}, tamper)
     step = chunk_of(graph) if chunk is None or _whole_tensor_scale(graph) else chunk
     parts: dict[str, list[NDArray[Any]]] = {out: [] for out in graph.outputs}
     for start in range(0, len(x), step):
@@ -98,6 +98,16 @@ def emulate(
             progress(min(start + step, len(x)), len(x))
     outputs = {out: np.concatenate(values) for out, values in parts.items()}
     return Run(outputs, Trace(_tiles(program, len(x)), executor.health.rows()))
+
+
+def _analog(program: Program) -> dict[str, Product]:
+    """Products that an analog target's errors change, by layer."""
+    machine = program.target.machine
+    if machine.kind != "analog":
+        return {}
+    from hwsim.emulate.analog import analog_products
+
+    return {**analog_products(machine, [s.node.name for s in program.steps if isinstance(s, MatrixStep)])}
 
 
 def chunk_of(graph: Graph) -> int:

@@ -70,6 +70,7 @@ class VectorWork:
         operations: scalar operations in all (a 2x2 max of one output is 3).
         input_format, output_format: storage formats; ``compute_format`` is what it computes in.
         fused: True when it works on the matrix unit's results as they leave, with no memory round trip.
+        row: elements that are reduced together (a normalization's width); 0 where there is no such thing.
     """
 
     name: str
@@ -81,6 +82,7 @@ class VectorWork:
     output_format: str
     compute_format: str = "fp32"
     fused: bool = False
+    row: int = 0
 
 
 Work = MatrixWork | VectorWork
@@ -97,6 +99,8 @@ class Workload:
         precision: the target's precision mode it was bound to; empty when not bound.
         eager: the operations run one by one, as a framework runs them, and not as a compiler would fuse them; only
             machines with a launch for each kernel tell the difference.
+        chips: chips that share the network (tensor parallelism); the operations are those of one of them, with
+            ``AllReduce`` and ``AllGather`` among the vector operations.
     """
 
     name: str
@@ -104,16 +108,17 @@ class Workload:
     ops: tuple[Work, ...]
     precision: str = ""
     eager: bool = False
+    chips: int = 1
 
     @property
     def macs(self) -> int:
-        """Multiply-accumulates of the whole batch."""
-        return sum(op.macs for op in self.ops if isinstance(op, MatrixWork))
+        """Multiply-accumulates of the whole batch, on all chips."""
+        return self.chips * sum(op.macs for op in self.ops if isinstance(op, MatrixWork))
 
     @property
     def weight_elements(self) -> int:
-        """Stored weights."""
-        return sum(op.weight_elements for op in self.ops if isinstance(op, MatrixWork) and op.weights_static)
+        """Stored weights, on all chips."""
+        return self.chips * sum(op.weight_elements for op in self.ops if isinstance(op, MatrixWork) and op.weights_static)
 
 
 def gemm(

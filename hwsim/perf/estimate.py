@@ -32,15 +32,24 @@ def estimate(workload: Workload, target: Target, precision: str | None = None) -
     Raises:
         TargetError: no such precision, or none that takes the workload's formats.
         DataError: a workload without operations.
+
+    Several chips (``Workload.chips``) work in step: rows and time are one's, energy and MACs all of theirs; links'
+    energy is not counted.
     """
     if not workload.ops:
         raise DataError("expected at least one operation, found none", where=workload.name)
     name = precision or workload.precision or matching_precision(workload, target)
     spec = target.precision(name)
+    if workload.chips > 1 and (target.machine.kind != "gpu" or target.machine.link is None):
+        raise TargetError(
+            f"{target.name} declares no links to other chips",
+            where=workload.name,
+            hint="machine.link, as targets/nvidia-h100.yaml has it",
+        )
     machine = _machine(target, spec, workload)
     table = EnergyTable.of(target, spec)
     rows, held_hz = machine.run(workload) if isinstance(machine, GpuModel) else (_walk(workload, machine, table), None)
-    energy = {part: sum(row.energy_pj[part] for row in rows) for part in COMPONENTS}
+    energy = {part: workload.chips * sum(row.energy_pj[part] for row in rows) for part in COMPONENTS}
     seconds = sum(row.seconds for row in rows)
     joules = sum(energy.values()) / 1e12
     return Estimate(
@@ -60,7 +69,8 @@ def estimate(workload: Workload, target: Target, precision: str | None = None) -
         macs=workload.macs,
         evidence=_evidence(target, spec, table),
         held_clock_hz=held_hz or machine.clock_hz,
-        constraints=check(workload, target, seconds=seconds, joules=joules),
+        constraints=check(workload, target, seconds=seconds, joules=joules / workload.chips),
+        chips=workload.chips,
     )
 
 

@@ -9,6 +9,9 @@ from hwsim.errors import DataError, TargetError
 if TYPE_CHECKING:
     from hwsim.target import Target
 
+COLLECTIVES: dict[str, Literal["all_reduce", "all_gather"]] = {"AllReduce": "all_reduce", "AllGather": "all_gather"}
+"""Operations of a workload that are collectives."""
+
 
 def collective_s(operation: Literal["all_reduce", "all_gather"], size_bytes: int, ranks: int, target: Target) -> float:
     """Seconds of a ring collective.

@@ -10,12 +10,40 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields, replace
 from operator import attrgetter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from hwsim.ir.workload import MatrixWork, VectorWork, Workload
 from hwsim.perf.energy import ActionCounts, EnergyTable
 from hwsim.perf.gpu_kernels import Kernel
-from hwsim.perf.gpu_matrix import FRAGMENT_ROWS, Rates, product, share
+from hwsim.perf.gpu_links import COLLECTIVES, collective_s
+from hwsim.perf.gpu_matrix import Rates, product, share
+from hwsim.perf.gpu_traced import (
+    BATCH_NORM_S,
+    BLOCK_CYCLES,
+    BLOCKS_TOGETHER,
+    CAUSAL_MORE,
+    CAUSAL_ROWS,
+    EAGER_LANE_OPERATIONS,
+    EXPONENTIALS_PER_CYCLE,
+    FRAGMENT_ROWS,
+    IMAGE_KERNELS,
+    IMAGE_RATE,
+    IMAGE_TILE,
+    KEY_BLOCK,
+    KEY_BYTES_PER_CYCLE,
+    LANE_OPERATIONS,
+    NORM_ELEMENT_S,
+    NORM_ROW_CYCLES,
+    NORM_S,
+    NORM_SETUP_KERNELS,
+    NORM_SETUP_S,
+    QUERY_BLOCK,
+    SPLIT_KEYS,
+    STEM_FILTERS,
+    STEM_INPUTS,
+    STEM_RATE,
+    STREAM_SHARE,
+)
 from hwsim.perf.machine import Placement, input_bytes, output_bytes
 from hwsim.perf.sizes import bits_per_element
 from hwsim.perf.systolic import ceil_div
@@ -26,18 +54,12 @@ if TYPE_CHECKING:
 RIDING = ("Requantize", "Dequantize")
 """Epilogues that library products take in: scale and bias."""
 
-LANE_OPERATIONS = {"Normalization": 73, "Softmax": 134, "CausalSoftmax": 134, "Activation": 35}
-"""Lane-cycles for an element where a kernel is slower than its published operations say: PyTorch's layer norm, softmax
-and GELU, from their measured rates on one H100; they include reductions across lanes."""
-
-QUERY_BLOCK = 128
-"""Rows of queries that a block of the attention kernel holds (FlashAttention-2)."""
-
 
 @dataclass(frozen=True, slots=True)
 class Lowering:
     """Kernels of a target at one precision."""
 
+    target: Target
     spec: GpuMachine
     rates: Rates
     table: EnergyTable
@@ -60,6 +82,7 @@ class Lowering:
             precision,
         )
         return cls(
+            target=target,
             spec=spec,
             rates=Rates.of(target, spec, precision),
             table=EnergyTable.of(target, precision),
@@ -78,9 +101,14 @@ class Lowering:
         while (index := len(out)) < len(ops):
             group = ops[index : index + 3] if workload.eager and _attends(ops, index) else ops[index : index + 1]
             edge = index == 0, index >= last
-            key = (workload.eager, edge, *map(_signature, group))
+            key = (workload.eager, workload.chips, edge, *map(_signature, group))
             if key not in self.known:
-                self.known[key] = list(self._lower(group, workload.eager, *edge))
+                collective = COLLECTIVES.get(ops[index].op)
+                self.known[key] = (
+                    [self._collective(ops[index], collective, workload.chips)]
+                    if collective
+                    else list(self._lower(group, workload.eager, *edge))
+                )
             out += [self.known[key], *([] for _ in group[1:])]
         return out
 
@@ -98,11 +126,20 @@ class Lowering:
             yield self._attention(op, values, group[1].op == "CausalSoftmax")
         elif isinstance(op, VectorWork):
             rides = op.fused and (not eager or op.op in RIDING)
-            yield self._riding(op) if rides else self._vector(op, place)
+            if eager and op.op == "BatchNormalization":
+                yield from [self._launched(NORM_SETUP_S)] * NORM_SETUP_KERNELS
+            yield self._riding(op) if rides else self._vector(op, place, eager)
         elif not eager:
-            yield product(op, place, self.rates, self.table)
+            yield from product(op, place, self.rates, self.table)
         else:
             yield from self._eager(asked, op, place)
+
+    def _collective(
+        self, op: MatrixWork | VectorWork, operation: Literal["all_reduce", "all_gather"], chips: int
+    ) -> Kernel:
+        """The chips exchange what each holds; the SMs do little."""
+        op = self._widened(op)
+        return Kernel(collective_s(operation, output_bytes(op), chips, self.target), table=self.table)
 
     def _place(self, op: MatrixWork | VectorWork, first: bool, last: bool) -> Placement:
         """A tensor of at most half of the L2 is still there when the next kernel reads it."""
@@ -110,6 +147,7 @@ class Lowering:
         return Placement(
             input_resident=not first and input_bytes(op) <= room,
             output_resident=not last and output_bytes(op) <= room,
+            first=first,
         )
 
     def _widened(self, op: MatrixWork | VectorWork) -> MatrixWork | VectorWork:
@@ -119,38 +157,61 @@ class Lowering:
             return replace(op, input_format=wide, output_format=wide)
         if op.weights_static:
             return replace(op, output_format=wide)
-        return replace(op, input_format=wide, weight_format=wide, output_format=wide)
+        held = op.weight_format if op.weight_format != op.input_format else wide  # a cache may be narrower
+        return replace(op, input_format=wide, weight_format=held, output_format=wide)
 
     def _eager(self, asked: MatrixWork | VectorWork, op: MatrixWork, place: Placement) -> Iterator[Kernel]:
-        """A product with what a framework runs around it: a cast to the product's input format; for convolutions of
-        NCHW tensors, turning them to NHWC and back."""
+        """A product with what a framework runs around it: a cast to the product's input format. Convolutions are of
+        NHWC tensors (PyTorch's channels_last), which need no turning."""
         if bits_per_element(asked.input_format) < bits_per_element(self.wide_format):
             yield self._moved("Cast", op.input_elements, self.wide_format, op.input_format)
-        if op.op != "Conv" or op.groups > 1:
-            yield product(op, place, self.rates, self.table)
-        else:
-            yield self._moved("Transpose", op.input_elements, op.input_format, op.input_format)
-            launch_s = (self.spec.convolution_launch_s or self.spec.launch_s).value
-            yield replace(product(op, place, self.rates, self.table), launch_s=launch_s)
-            yield self._moved("Transpose", op.output_elements, op.output_format, op.output_format)
+        thin = place.first and op.op == "Conv"
+        if thin:
+            yield from [self._moved("Transpose", op.input_elements, op.input_format, op.input_format)] * IMAGE_KERNELS
+        for kernel in product(op, place, self.rates, self.table):
+            windows = op.op == "Conv" and op.input_elements < op.m * op.k and op.groups == 1
+            conv = windows and self.spec.convolution_launch_s
+            launch = conv or self.spec.network_launch_s
+            made = replace(kernel, launch_s=launch.value) if launch and kernel.counts.mac else kernel
+            yield replace(made, cycles=max(made.cycles, self._image_cycles(op))) if thin else made
+
+    def _image_cycles(self, op: MatrixWork) -> float:
+        """Cycles of a convolution of an image, whose few channels leave tensor cores mostly empty."""
+        rate = self.rates.sms * self.rates.macs_per_cycle
+        if op.n == STEM_FILTERS and op.k < STEM_INPUTS:
+            return op.macs / (rate * STEM_RATE)
+        columns = min(op.n, IMAGE_TILE)
+        blocks = ceil_div(op.m, IMAGE_TILE) * ceil_div(op.n, columns)
+        return ceil_div(blocks, self.rates.sms) * self.rates.sms * IMAGE_TILE * columns * op.k / (rate * IMAGE_RATE)
+
+    def _launched(self, more_s: float) -> Kernel:
+        """A kernel so small that its launch is nearly all."""
+        return Kernel((self.spec.vector_launch_s or self.spec.launch_s).value + more_s, table=self.table)
 
     def _moved(self, op: str, elements: int, before: str, after: str) -> Kernel:
         """A kernel that only rewrites a tensor."""
         work = VectorWork("", op, elements, elements, elements, before, after)
-        return self._vector(work, self._place(work, False, False))
+        return self._vector(work, self._place(work, False, False), eager=True)
 
     def _riding(self, op: VectorWork) -> Kernel:
         return Kernel(0.0, table=self.table, counts=ActionCounts(vector_op=op.operations))
 
-    def _vector(self, op: VectorWork, place: Placement) -> Kernel:
+    def _vector(self, op: VectorWork, place: Placement, eager: bool) -> Kernel:
         """Elementwise, norm, softmax, pooling: bytes through memory or the L2 against lanes."""
         read, written = input_bytes(op), output_bytes(op)
         dram = (0 if place.input_resident else read) + (0 if place.output_resident else written)
-        operations = max(op.operations, LANE_OPERATIONS.get(op.op, 0) * op.output_elements)
+        each = LANE_OPERATIONS.get(op.op) or (EAGER_LANE_OPERATIONS.get(op.op, 0) if eager else 0)
+        operations = max(op.operations, each * op.output_elements)
+        cycles, launch_s = operations / self.lanes, (self.spec.vector_launch_s or self.spec.launch_s).value
+        if op.row:
+            cycles = max(cycles, op.output_elements / op.row * NORM_ROW_CYCLES / self.rates.sms)
+            launch_s += NORM_S + NORM_ELEMENT_S * op.row
+        if eager and op.op == "BatchNormalization":
+            launch_s += BATCH_NORM_S
         return Kernel(
-            launch_s=(self.spec.vector_launch_s or self.spec.launch_s).value,
-            cycles=operations / self.lanes,
-            shared_s=(read + written) / self.spec.shared.bytes_per_s.value,
+            launch_s=launch_s,
+            cycles=cycles,
+            shared_s=(read + written) / (self.spec.shared.bytes_per_s.value * STREAM_SHARE),
             memory_s=dram / (self.spec.dram.bytes_per_s.value * share(self.spec.dram_stream_share)),
             table=self.table,
             counts=ActionCounts(vector_op=operations, shared_bytes=read + written - dram, dram_bytes=dram),
@@ -159,15 +220,27 @@ class Lowering:
     def _attention(self, scores: MatrixWork, values: MatrixWork, causal: bool) -> Kernel:
         """Scores, softmax and values in one kernel that keeps the scores on the chip. With one query a head, blocks
         split the keys, so that all SMs work."""
-        cached = sum(work.weight_elements for work in (scores, values)) * bits_per_element(self.wide_format) / 8
+        item_bytes = bits_per_element(scores.weight_format) / 8
+        cached = sum(work.weight_elements for work in (scores, values)) * item_bytes
         launch_s = (self.spec.attention_launch_s or self.spec.launch_s).value
         macs = scores.macs + values.macs
         panels = ceil_div(scores.m, QUERY_BLOCK)
         blocks = scores.groups * panels
-        rate = self.wide_rates.macs_per_cycle * share(self.spec.attention_share)
+        kept = 1.0
         if causal:
-            macs = macs * (panels + 1) // (2 * panels)
-        cycles = macs / rate / (self.rates.sms if scores.m == 1 else blocks / ceil_div(blocks, self.rates.sms))
+            halves = ceil_div(scores.m, CAUSAL_ROWS)
+            kept = min(1.0, (halves + CAUSAL_MORE) / (2 * halves))
+            macs = round(macs * (panels + 1) / (2 * panels))
+        if scores.m > 1:
+            tile = 2 * scores.k / self.wide_rates.macs_per_cycle + 1 / EXPONENTIALS_PER_CYCLE
+            keys = ceil_div(scores.n, KEY_BLOCK) * KEY_BLOCK * kept
+            block = BLOCK_CYCLES + QUERY_BLOCK * keys * tile / share(self.spec.attention_share)
+            cycles = ceil_div(blocks, self.rates.sms) * block
+        else:
+            room = self.rates.sms * BLOCKS_TOGETHER
+            parts = max(1, min(ceil_div(scores.n, SPLIT_KEYS), room // blocks))
+            keys_bytes = 2 * scores.n * scores.k * item_bytes / parts
+            cycles = ceil_div(blocks * parts, room) * keys_bytes / KEY_BYTES_PER_CYCLE
         moved = cached + input_bytes(scores) + output_bytes(values)
         dram = 0.0 if scores.m > 1 and moved <= self.spec.shared.capacity_bytes.value // 2 else cached
         # A tile of keys is written to shared memory once a block and read once for every 16 rows of queries.
@@ -182,7 +255,7 @@ class Lowering:
             counts=ActionCounts(
                 mac=macs,
                 vector_op=10 * macs / scores.k / 2,
-                scratchpad_bytes=panels * cached + macs * padded * bits_per_element(self.wide_format) / 8,
+                scratchpad_bytes=2 * cached if scores.m == 1 else panels * cached + macs * padded * item_bytes,
                 shared_bytes=fetched,
                 dram_bytes=dram,
             ),

@@ -1,42 +1,47 @@
 """Matrix products on a GPU: the tile that a library would take, and the kernel it makes.
 
 Three kinds of kernel. Warp-group kernels (Hopper's wgmma) feed tensor cores straight from shared memory, in clusters
-that fetch a common operand once; libraries offer result tiles in fine steps. Warp kernels (mma.sync) copy operands to
-registers first, come in few tiles, and store results when the arithmetic is over. Dequantizing kernels (4-bit weights
+that fetch a common operand once; libraries offer result tiles in fine steps, or the few that a precision declares. Warp
+kernels (mma.sync) copy operands to registers first, come in few tiles, and store results when the arithmetic is over.
+Skinny products with a long k are cut along k, and a second kernel adds the parts. Dequantizing kernels (4-bit weights
 under 16-bit activations) give every 8 columns a block of their own, which widens its weights and reads all rows.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from math import inf
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from hwsim.errors import TargetError
 from hwsim.ir.workload import MatrixWork
 from hwsim.perf.energy import ActionCounts, EnergyTable
-from hwsim.perf.gpu_kernels import Kernel, side_by_side
+from hwsim.perf.gpu_kernels import OVERLAP, Kernel
+from hwsim.perf.gpu_traced import (
+    CLEAR_S,
+    COLUMN_STEP,
+    DEPTHWISE_OPERATIONS,
+    FRAGMENT_COLUMNS,
+    FRAGMENT_ROWS,
+    GROUP_ROWS,
+    LEAST_SPLIT,
+    SPLIT_STEPS,
+    STEP_BYTES,
+    STEP_CYCLES,
+    UNALIGNED_LOADS,
+    UNALIGNED_RATE,
+)
 from hwsim.perf.machine import Placement, input_bytes, output_bytes, weight_bytes
 from hwsim.perf.sizes import bits_per_element
 from hwsim.perf.systolic import ceil_div
 
 if TYPE_CHECKING:
-    from hwsim.target import GpuMachine, Precision, Quantity, Target
-
-WARP_TILES = ((256, 128), (128, 256), (256, 64), (64, 256), (64, 64))
-"""Result tiles of warp kernels, chosen on the measured int8 products among those that CUTLASS ships."""
-
-GROUP_ROWS = 64
-"""Rows that a warp group's instruction always takes; its columns go in steps, up to 256 (PTX ISA, wgmma shapes)."""
-
-COLUMN_STEP = 16
-DEPTHWISE_OPERATIONS = 4
-"""Lane operations for each multiply-accumulate of a depthwise convolution: two loads, an index, the product (assumed).
-"""
-
-FRAGMENT_ROWS, FRAGMENT_COLUMNS = 16, 8
-"""Result tile of a dequantizing block: one m16n8 instruction (PyTorch's tinygemm)."""
+    from hwsim.target import GpuMachine, Precision, Quantity, Target, TileChoice
 
 
 def share(quantity: Quantity | None) -> float:
@@ -56,7 +61,9 @@ class Rates:
     store_share: float
     multicast: int
     operand_bytes_per_cycle: float | None
-    largest_tile: int
+    tiles: tuple[tuple[int, int], ...]
+    choices: tuple[TileChoice, ...]
+    reduce_launch_s: float
     shared_bytes_per_s: float
     port_bytes_per_cycle: float
     load_bytes_per_s: float
@@ -72,19 +79,22 @@ class Rates:
         """Read a target. Raises TargetError where it lacks the tensor rate."""
         if precision.macs_per_cycle is None:
             raise TargetError(f"{target.name}: a gpu needs macs_per_cycle in its precision")
-        widen = spec.dequantize
+        widen, choices = spec.dequantize, precision.tiles or ()
         return cls(
             sms=spec.sms.value,
             lanes=target.vector.operations_per_cycle.value,
             clock_hz=spec.clock_hz.value,
-            launch_s=spec.launch_s.value,
+            launch_s=(precision.launch_s or spec.launch_s).value,
             macs_per_cycle=precision.macs_per_cycle.value * share(spec.matrix_share),
             store_share=share(precision.store_share),
             multicast=precision.multicast.value if precision.multicast else 1,
             operand_bytes_per_cycle=precision.operand_bytes_per_cycle.value
             if precision.operand_bytes_per_cycle
             else None,
-            largest_tile=spec.tile_m.value * spec.tile_n.value,
+            tiles=_ordered(side for choice in choices if choice.free for side in (choice.sides, choice.sides[::-1]))
+            or tiles(spec.tile_m.value * spec.tile_n.value),
+            choices=choices,
+            reduce_launch_s=(spec.vector_launch_s or spec.launch_s).value,
             shared_bytes_per_s=spec.shared.bytes_per_s.value,
             port_bytes_per_cycle=spec.port_bytes_per_cycle.value if spec.port_bytes_per_cycle else inf,
             load_bytes_per_s=spec.dram.bytes_per_s.value * share(precision.dram_load_share or spec.dram_matrix_share),
@@ -97,13 +107,14 @@ class Rates:
         )
 
 
-def product(work: MatrixWork, place: Placement, rates: Rates, table: EnergyTable) -> Kernel:
-    """The kernel of one product; groups run side by side in it."""
+def product(work: MatrixWork, place: Placement, rates: Rates, table: EnergyTable) -> Iterator[Kernel]:
+    """The kernels of one product; groups run side by side."""
     if rates.dequantized_per_cycle and work.weights_static and _widens(work):
-        return _dequantizing(work, place, rates, table, rates.dequantized_per_cycle)
-    if work.op == "Conv" and work.groups > 1 and work.n == 1:
-        return _depthwise(work, place, rates, table)
-    return _tiled(work, place, rates, table)
+        yield _dequantizing(work, place, rates, table, rates.dequantized_per_cycle)
+    elif work.op == "Conv" and work.groups > 1 and work.n == 1:
+        yield _depthwise(work, place, rates, table)
+    else:
+        yield from _tiled(work, place, rates, table)
 
 
 def _widens(work: MatrixWork) -> bool:
@@ -118,57 +129,129 @@ def dram_bytes(work: MatrixWork, place: Placement) -> tuple[int, int]:
 
 
 @lru_cache(maxsize=64)
-def tiles(largest: int, warp: bool) -> tuple[tuple[int, int], ...]:
-    """(m, n) of result tiles, the largest first."""
-    if warp:
-        found = {(m, n) for m, n in WARP_TILES if m * n <= largest}
-    else:
-        found = {
-            side
-            for rows in range(GROUP_ROWS, 257, GROUP_ROWS)
-            for columns in range(COLUMN_STEP, 257, COLUMN_STEP)
-            if rows * columns <= largest
-            for side in ((rows, columns), (columns, rows))
-        }
-    return tuple(sorted(found, key=lambda side: (-side[0] * side[1], -side[0])))
+def tiles(largest: int) -> tuple[tuple[int, int], ...]:
+    """(m, n) of a warp group's result tiles of at most ``largest`` results, the largest first."""
+    found = {
+        side
+        for rows in range(GROUP_ROWS, 513, GROUP_ROWS)
+        for columns in range(COLUMN_STEP, 257, COLUMN_STEP)
+        if rows * columns <= largest
+        for side in ((rows, columns), (columns, rows))
+    }
+    return _ordered(found)
 
 
-def _tiled(work: MatrixWork, place: Placement, rates: Rates, table: EnergyTable) -> Kernel:
-    """Warp-group or warp kernel with the tile that is fastest at the highest clock."""
+def _ordered(found: Iterable[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
+    return tuple(sorted(set(found), key=lambda side: (-side[0] * side[1], -side[0])))
+
+
+def _candidates(work: MatrixWork, rates: Rates) -> tuple[tuple[int, int], ...]:
+    """Tiles that compete: the one whose declared conditions hold, both ways round, or all that have none."""
+    for choice in rates.choices:
+        sides = choice.sides, choice.sides[::-1]
+        waves = min(_blocks(work, side) for side in sides) / rates.sms
+        fits = (choice.least_waves or 0) <= waves <= (choice.most_waves or inf) and work.k >= (choice.least_k or 0)
+        if fits and not choice.free:
+            return _ordered(sides)
+    return rates.tiles
+
+
+def _blocks(work: MatrixWork, tile: tuple[int, int]) -> int:
+    return ceil_div(work.m, tile[0]) * ceil_div(work.n, tile[1]) * work.groups
+
+
+@dataclass(frozen=True, slots=True)
+class _Tiling:
+    """A tile's blocks; cycles of the busiest SM; bytes through the L2."""
+
+    tile: tuple[int, int]
+    blocks: int
+    cycles: float
+    shared: float
+
+
+def _fastest(work: MatrixWork, rates: Rates, memory_s: float) -> _Tiling:
+    """The tile that takes the least time at the highest clock beside ``memory_s``; of equals the largest."""
+    tiles = np.array(_candidates(work, rates), np.float64)
+    blocks = np.ceil(work.m / tiles[:, 0]) * np.ceil(work.n / tiles[:, 1]) * work.groups
+    sides = tiles * np.array([bits_per_element(fmt) / 8 for fmt in _formats(work)])
+    step = tiles[:, 0] * tiles[:, 1] / rates.macs_per_cycle
+    if rates.operand_bytes_per_cycle is not None:
+        step += sides.sum(axis=1) / rates.operand_bytes_per_cycle
+    fetched = sides.min(axis=1) + sides.max(axis=1) / rates.multicast  # neighbouring blocks share the longer side
+    cycles = np.ceil(blocks / rates.sms) * _side_by_side(step, fetched / rates.port_bytes_per_cycle) * work.k
+    if rates.multicast > 1:
+        cycles = np.maximum(cycles, _steps(work) * STEP_CYCLES)
+    shared = blocks * fetched * work.k + output_bytes(work)
+    seconds = _side_by_side(cycles / rates.clock_hz, shared / rates.shared_bytes_per_s)
+    seconds = _side_by_side(seconds, np.full_like(seconds, memory_s)) + CLEAR_S * _cleared(blocks, rates)
+    at = int(np.argmax(seconds <= seconds.min() * (1 + 1e-9)))
+    tile = int(tiles[at, 0]), int(tiles[at, 1])
+    return _Tiling(tile, int(blocks[at]), float(cycles[at]), float(shared[at]))
+
+
+def _side_by_side(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:
+    """:func:`side_by_side`, element by element."""
+    longest = np.maximum(one, other)
+    return np.asarray(longest * (1 + (np.minimum(one, other) / longest) ** OVERLAP) ** (1 / OVERLAP))
+
+
+def _cleared(blocks: Any, rates: Rates) -> Any:
+    """Whether so many tiles are handed out by a counter."""
+    return (blocks > 2 * rates.sms) & (rates.multicast > 1)
+
+
+def _formats(work: MatrixWork) -> tuple[str, str]:
+    return work.input_format, work.weight_format
+
+
+def _tiled(work: MatrixWork, place: Placement, rates: Rates, table: EnergyTable) -> Iterator[Kernel]:
+    """Warp-group or warp kernel with the tile that is fastest at the highest clock, and what it needs around it."""
     read, written = dram_bytes(work, place)
     memory_s = read / rates.load_bytes_per_s
     store_s = written / rates.store_bytes_per_s
-    in_bytes = bits_per_element(work.input_format) / 8
-    second_bytes = bits_per_element(work.weight_format) / 8
-    stored = output_bytes(work)
-    warp = rates.operand_bytes_per_cycle is not None
-    best: tuple[float, float, float, int, int] | None = None
-    for tile_m, tile_n in tiles(rates.largest_tile, warp):
-        blocks = ceil_div(work.m, tile_m) * ceil_div(work.n, tile_n) * work.groups
-        sides = tile_m * in_bytes, tile_n * second_bytes
-        step = tile_m * tile_n / rates.macs_per_cycle
-        if rates.operand_bytes_per_cycle is not None:
-            step += sum(sides) / rates.operand_bytes_per_cycle
-        fetched = min(sides) + max(sides) / rates.multicast  # neighbouring blocks share the longer side
-        cycles = ceil_div(blocks, rates.sms) * side_by_side(step, fetched / rates.port_bytes_per_cycle) * work.k
-        shared = blocks * fetched * work.k + stored
-        seconds = side_by_side(cycles / rates.clock_hz, shared / rates.shared_bytes_per_s)
-        if best is None or seconds < best[0] * (1 - 1e-9):
-            best = (seconds, cycles, shared, tile_m, tile_n)
-    assert best is not None
-    _, cycles, shared, tile_m, tile_n = best
+    memory_s += (1 - rates.store_share) * store_s
+    best = _fastest(work, rates, memory_s)
+    cycles = best.cycles
+    if not _aligned(work):
+        cycles, memory_s = cycles / UNALIGNED_RATE, memory_s / UNALIGNED_LOADS
+    if _cleared(best.blocks, rates):
+        yield Kernel(launch_s=CLEAR_S, table=table)
     # Operands are read for whole tiles, also where the product does not fill them.
-    padded = ceil_div(work.m, tile_m) * tile_m * ceil_div(work.n, tile_n) * tile_n * work.k * work.groups
+    tile_m, tile_n = best.tile
+    padded = best.blocks * tile_m * tile_n * work.k
+    in_bytes, second_bytes = (bits_per_element(fmt) / 8 for fmt in _formats(work))
     scratchpad = padded * (in_bytes + second_bytes) / 2 * (1 / GROUP_ROWS + 1 / _columns(tile_m, tile_n))
-    return Kernel(
+    yield Kernel(
         launch_s=rates.launch_s,
         table=table,
         cycles=cycles,
-        shared_s=shared / rates.shared_bytes_per_s,
-        memory_s=memory_s + (1 - rates.store_share) * store_s,
-        tail_s=rates.store_share * store_s,
-        counts=ActionCounts(mac=work.macs, scratchpad_bytes=scratchpad, shared_bytes=shared, dram_bytes=read + written),
+        shared_s=best.shared / rates.shared_bytes_per_s,
+        memory_s=memory_s,
+        tail_s=rates.store_share * output_bytes(work) / rates.store_bytes_per_s,
+        counts=ActionCounts(
+            mac=work.macs, scratchpad_bytes=scratchpad, shared_bytes=best.shared, dram_bytes=read + written
+        ),
     )
+    if rates.multicast > 1 and not rates.choices and _cut(work):
+        yield Kernel(launch_s=rates.reduce_launch_s, table=table)
+
+
+def _aligned(work: MatrixWork) -> bool:
+    """Whether rows of operands and of the result start at 16 bytes; a single row has no next one."""
+    rows = (work.k, work.input_format), (work.k, work.weight_format), (work.n, work.output_format)
+    return work.m == 1 or work.n == 1 or all(size * bits_per_element(fmt) % 128 == 0 for size, fmt in rows)
+
+
+def _steps(work: MatrixWork) -> float:
+    return work.k * bits_per_element(work.input_format) / 8 / STEP_BYTES
+
+
+def _cut(work: MatrixWork) -> bool:
+    """Whether k is cut among blocks."""
+    steps = _steps(work)
+    tiles = ceil_div(work.m, 64) * ceil_div(work.n, 128 if work.m <= FRAGMENT_ROWS else 64) * work.groups
+    return steps >= SPLIT_STEPS * tiles and steps >= LEAST_SPLIT
 
 
 def _columns(tile_m: int, tile_n: int) -> int:

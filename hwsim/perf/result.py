@@ -109,6 +109,7 @@ class Estimate:
         evidence: claim -> weakest kind of evidence that it rests on (``silicon``, ``rtl``, ``published``, ``derived``,
             ``assumed``); keys ``arithmetic``, ``timing``, ``energy``.
         held_clock_hz: the clock it runs at; below ``clock_hz`` where power limits it.
+        chips: that share the work; ``rows`` are one's, ``joules``, ``energy_pj`` and ``macs`` all of theirs.
     """
 
     workload: str
@@ -128,6 +129,7 @@ class Estimate:
     evidence: Mapping[str, str] = field(default_factory=dict)
     constraints: tuple[Constraint, ...] = ()
     held_clock_hz: float = 0.0
+    chips: int = 1
 
     @property
     def watts(self) -> float:

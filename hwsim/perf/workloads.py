@@ -8,7 +8,7 @@ sequences, that attend to ``context`` tokens (the new ones included; a causal ma
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hwsim.errors import DataError, ModelError, unknown
 from hwsim.ir.workload import MatrixWork, VectorWork, Work, Workload
@@ -18,7 +18,7 @@ from hwsim.perf.sizes import bits_per_element
 @dataclass(frozen=True, slots=True)
 class Decoder:
     """A transformer's configuration; ``gated`` feed-forward has two input products, ``experts`` of which ``active``
-    serve a token; ``vocabulary`` 0 means no output product."""
+    serve a token; ``vocabulary`` 0 means no output product; ``head_width`` 0 means width / heads."""
 
     layers: int
     width: int
@@ -30,11 +30,11 @@ class Decoder:
     experts: int = 1
     active: int = 1
     causal: bool = True
-    copies: bool = False
+    head_width: int = 0
 
-    @property
-    def head_width(self) -> int:
-        return self.width // self.heads
+    def __post_init__(self) -> None:
+        if not self.head_width:
+            object.__setattr__(self, "head_width", self.width // self.heads)
 
 
 TRANSFORMERS = {
@@ -53,8 +53,11 @@ NAMES = ("resnet50", "mobilenet_v2", "vit_b_16", *TRANSFORMERS)
 class _Builder:
     """Collects operations; every product writes ``activations``."""
 
-    def __init__(self, weights: str, activations: str) -> None:
+    def __init__(self, weights: str, activations: str, cache: str | None = None) -> None:
         self.weights, self.activations = weights, activations
+        # Queries stay wide before a cache of its own format.
+        self.cache = cache or activations
+        self.queries = activations if cache is None or bits_per_element(activations) >= 16 else "bf16"
         self.ops: list[Work] = []
         # Checkpoints with narrow weights under wide activations keep their output product wide.
         self.head_weights = activations if bits_per_element(activations) >= 16 else weights
@@ -70,13 +73,15 @@ class _Builder:
 
     def attend(self, name: str, m: int, n: int, k: int, groups: int, second: int) -> None:
         """A product of two run-time values; ``second`` elements are read of the second."""
-        self._matrix(name, "MatMul", m, n, k, groups, m * k * groups, second, self.activations, False)
+        self._matrix(name, "MatMul", m, n, k, groups, m * k * groups, second, self.cache, False)
 
-    def vector(self, name: str, op: str, elements: int, each: int, *, inputs: int = 0, fused: bool = False) -> None:
+    def vector(
+        self, name: str, op: str, elements: int, each: int, *, inputs: int = 0, fused: bool = False, row: int = 0
+    ) -> None:
         """``each`` operations for every one of ``elements`` results."""
-        fmt = self.accumulator if fused else self.activations
+        fmt, operations = self.accumulator if fused else self.activations, elements * each
         self.ops.append(
-            VectorWork(name, op, inputs or elements, elements, elements * each, fmt, self.activations, fused=fused)
+            VectorWork(name, op, inputs or elements, elements, operations, fmt, self.activations, fused=fused, row=row)
         )
 
     def _matrix(
@@ -93,7 +98,7 @@ class _Builder:
                 input_elements=inputs,
                 weight_elements=second,
                 output_elements=m * n * groups,
-                input_format=self.activations,
+                input_format=self.activations if static else self.queries,
                 weight_format=fmt,
                 accumulator_format=self.accumulator,
                 output_format=self.activations,
@@ -110,6 +115,8 @@ def workload(
     context: int = 512,
     weights: str = "fp16",
     activations: str | None = None,
+    kv_cache: str | None = None,
+    chips: int = 1,
 ) -> Workload:
     """A network by name (``NAMES``), its tensors stored in the given formats.
 
@@ -117,78 +124,100 @@ def workload(
         batch: images, or sequences.
         new_tokens, context: of language models; see the module. ``bert_base`` always takes ``context`` tokens at once.
         weights, activations: format names; ``activations`` defaults to ``weights``.
+        kv_cache: format of the keys and values of transformers, where it is not the activations'.
+        chips: that share a transformer by tensor parallelism: each holds an equal part of the heads, of the
+            feed-forward's hidden elements and of the vocabulary; two all-reduces a layer join them, and an all-gather
+            the logits. The operations are one chip's.
 
     Raises:
-        ModelError: unknown name. FormatError: unknown format. DataError: a size below 1, or more new tokens than
-            context.
+        ModelError: unknown name. FormatError: unknown format. DataError: a size below 1, more new tokens than
+            context, or a network that so many chips cannot share.
     """
     from hwsim.numerics import formats
 
     if name not in NAMES:
         raise unknown(ModelError, "workload", name, NAMES)
     activations = activations or weights
-    for fmt in (weights, activations):
+    for fmt in (weights, activations, kv_cache or activations):
         formats[fmt]
-    for label, size in (("batch", batch), ("new_tokens", new_tokens), ("context", context)):
+    for label, size in (("batch", batch), ("new_tokens", new_tokens), ("context", context), ("chips", chips)):
         if size < 1:
             raise DataError(f"{label} must be at least 1, found {size}", where=name)
-    build = _Builder(weights, activations)
+    build = _Builder(weights, activations, kv_cache)
     if name in TRANSFORMERS:
         if new_tokens > context:
             raise DataError(f"expected new_tokens of at most context = {context}, found {new_tokens}", where=name)
         spec = TRANSFORMERS[name]
-        _transformer(build, spec, batch, context if not spec.vocabulary else new_tokens, context)
+        _transformer(build, _part(spec, chips, name), batch, new_tokens if spec.vocabulary else context, context, chips)
+    elif chips > 1 or kv_cache is not None:
+        raise DataError("chips and kv_cache are for transformers", where=name)
     else:
         _IMAGE_NETWORKS[name](build, batch)
-    return Workload(name, batch, tuple(build.ops), eager=True)
+    return Workload(name, batch, tuple(build.ops), eager=True, chips=chips)
 
 
-def _transformer(build: _Builder, spec: Decoder, batch: int, tokens: int, context: int) -> None:
+def _part(spec: Decoder, chips: int, name: str) -> Decoder:
+    """What one of ``chips`` computes. Keys and values are copied where there are fewer heads of them than chips."""
+    if chips == 1:
+        return spec
+    for label, size in (("heads", spec.heads), ("hidden elements", spec.hidden)):
+        if size % chips:
+            raise DataError(f"expected chips that divide {size} {label}, found {chips}", where=name)
+    return replace(
+        spec,
+        heads=spec.heads // chips,
+        kv_heads=max(1, spec.kv_heads // chips),
+        hidden=spec.hidden // chips,
+        vocabulary=-(-spec.vocabulary // chips),
+        head_width=spec.head_width,
+    )
+
+
+def _transformer(build: _Builder, spec: Decoder, batch: int, tokens: int, context: int, chips: int = 1) -> None:
     rows, width, head = batch * tokens, spec.width, spec.head_width
+    inner = spec.heads * head
+
+    def join(name: str, op: str, elements: int) -> None:
+        if chips > 1:
+            build.vector(name, op, elements, 0)
+
     cached = batch * spec.kv_heads * context * head
     softmax = "CausalSoftmax" if spec.causal and tokens > 1 else "Softmax"
     for index in range(spec.layers):
         at = f"layer{index}"
-        if spec.copies:
-            build.vector(f"{at}.copy1", "Transpose", rows * width, 0, fused=True)
-        build.vector(f"{at}.norm1", "Normalization", rows * width, 5)
-        if spec.copies:
-            build.vector(f"{at}.turn", "Transpose", rows * width, 0, fused=True)
+        build.vector(f"{at}.norm1", "Normalization", rows * width, 5, row=width)
         build.product(f"{at}.qkv", rows, (spec.heads + 2 * spec.kv_heads) * head, width)
-        if spec.copies:
-            build.vector(f"{at}.bias", "Add", 3 * rows * width, 0, fused=True)
-            build.vector(f"{at}.split", "Transpose", 3 * rows * width, 0, fused=True)
         if spec.vocabulary:
-            for part in "kv":
-                build.vector(f"{at}.append_{part}", "Copy", rows * spec.kv_heads * head, 0, fused=True)
+            build.vector(f"{at}.append", "Copy", 2 * rows * spec.kv_heads * head, 0, fused=True)
         build.attend(f"{at}.scores", tokens, context, head, batch * spec.heads, cached)
         build.vector(f"{at}.softmax", softmax, batch * spec.heads * tokens * context, 5, fused=True)
         build.attend(f"{at}.values", tokens, head, context, batch * spec.heads, cached)
-        if spec.copies:
-            build.vector(f"{at}.join", "Transpose", rows * width, 0, fused=True)
-        build.product(f"{at}.out", rows, width, width)
+        build.product(f"{at}.out", rows, width, inner)
+        join(f"{at}.join1", "AllReduce", rows * width)
         build.vector(f"{at}.add1", "Add", rows * width, 1, inputs=2 * rows * width)
-        if spec.copies:
-            build.vector(f"{at}.copy2", "Transpose", rows * width, 0, fused=True)
-        build.vector(f"{at}.norm2", "Normalization", rows * width, 5)
+        build.vector(f"{at}.norm2", "Normalization", rows * width, 5, row=width)
         # Tokens spread evenly over the experts that any of them picks.
         busy = min(spec.experts, rows * spec.active)
         each = -(-rows * spec.active // busy)
         build.product(f"{at}.up", each, spec.hidden * (2 if spec.gated else 1), width, busy)
         hidden = busy * each * spec.hidden
-        build.vector(f"{at}.act", "Activation", hidden, 8, fused=True)
+        build.vector(f"{at}.act", "GatedActivation" if spec.gated else "Activation", hidden, 8, fused=True)
         if spec.gated:
-            build.vector(f"{at}.gate", "Mul", hidden, 1, inputs=2 * hidden, fused=True)
+            build.vector(f"{at}.gate", "GatedMul", hidden, 1, inputs=2 * hidden, fused=True)
         build.product(f"{at}.down", each, width, spec.hidden, busy)
+        join(f"{at}.join2", "AllReduce", rows * width)
         build.vector(f"{at}.add2", "Add", rows * width, 1, inputs=2 * rows * width)
     if spec.vocabulary:
         build.product("head", batch, spec.vocabulary, width, weights=build.head_weights)
+        join("head.join", "AllGather", batch * spec.vocabulary * chips)
 
 
 def _vit(build: _Builder, batch: int) -> None:
     """ViT-B/16 at 224 x 224 (Dosovitskiy et al. 2021, table 1): 196 patches and a class token."""
     build.product("patches", batch * 196, 768, 16 * 16 * 3, inputs=batch * 3 * 224 * 224, op="Conv")
-    _transformer(build, Decoder(12, 768, 12, 12, 3072, 0, causal=False, copies=True), batch, 197, 197)
+    build.vector("token", "Copy", batch * 197 * 768, 0, fused=True)
+    build.vector("position", "Add", batch * 197 * 768, 1, inputs=2 * batch * 197 * 768)
+    _transformer(build, Decoder(12, 768, 12, 12, 3072, 0, causal=False), batch, 197, 197)
     build.product("head", batch, 1000, 768)
 
 

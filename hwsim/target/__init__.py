@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from hwsim.target.load import load_target, loads_target, names, path_of
     from hwsim.target.schema import (
         KINDS,
+        AnalogErrors,
         AnalogMachine,
         Count,
         Energy,
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
         SystolicMachine,
         Target,
         TensorFormat,
+        TileChoice,
     )
 
 _HOMES = {
@@ -33,7 +35,9 @@ _HOMES = {
     **dict.fromkeys(
         (
             "KINDS",
-            "AnalogMachine",
+            "AnalogErrors",
+            "AnalogErrors",
+    "AnalogMachine",
             "Count",
             "Energy",
             "EnergyTable",
@@ -45,6 +49,7 @@ _HOMES = {
             "SystolicMachine",
             "Target",
             "TensorFormat",
+            "TileChoice",
         ),
         "schema",
     ),
@@ -52,6 +57,7 @@ _HOMES = {
 
 __all__ = [
     "KINDS",
+    "AnalogErrors",
     "AnalogMachine",
     "Count",
     "Energy",
@@ -64,6 +70,7 @@ __all__ = [
     "SystolicMachine",
     "Target",
     "TensorFormat",
+    "TileChoice",
     "load_target",
     "loads_target",
     "names",

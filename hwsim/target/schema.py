@@ -80,6 +80,31 @@ class CubeBlock(_Model):
     n: Count
 
 
+class TileChoice(_Sourced):
+    """A result tile (``128x256``, either side along the rows) and when the library takes it: the first whose conditions
+    hold; those without any compete in speed.
+
+    Attributes:
+        least_waves, most_waves: its blocks over the cores.
+        least_k: length of the sums.
+    """
+
+    tile: Annotated[str, Field(pattern=r"^[1-9]\d{0,3}x[1-9]\d{0,3}$")]
+    least_waves: Positive | None = None
+    most_waves: Positive | None = None
+    least_k: Natural | None = None
+
+    @property
+    def sides(self) -> tuple[int, int]:
+        one, other = self.tile.split("x")
+        return int(one), int(other)
+
+    @property
+    def free(self) -> bool:
+        """Whether it has no conditions."""
+        return self.least_waves is None and self.most_waves is None and self.least_k is None
+
+
 class Precision(_Sourced):
     """One way to run a network on the chip.
 
@@ -95,9 +120,12 @@ class Precision(_Sourced):
         cache: how keys and values, the second operands of those products, are stored; as the first where absent.
         macs_per_cycle: multiply-accumulates a core (an SM) does in a cycle; needed by ``gpu`` machines.
         multicast: neighbouring thread blocks that fetch a common operand once (Hopper's clusters); ``gpu`` only.
+        launch_s: of its products, where it is not the machine's; ``gpu`` only.
         store_share: part of the time to write results that no arithmetic hides; all of it where absent; ``gpu`` only.
         dram_load_share: of the memory rate, that operands of products come at; the machine's ``dram_matrix_share``
             where absent; ``gpu`` only.
+        tiles: the library's result tiles where they are few; every size up to the machine's largest tile where absent;
+            ``gpu`` only.
         operand_bytes_per_cycle: where a core's tensor unit takes operands from registers, the rate at which they reach
             those, in series with the arithmetic; absent where it reads shared memory itself; ``gpu`` only.
         block: what a ``cube`` does in a cycle; needed by ``systolic`` machines of dataflow ``cube``.
@@ -115,8 +143,10 @@ class Precision(_Sourced):
     cache: TensorFormat | None = None
     macs_per_cycle: Count | None = None
     multicast: Count | None = None
+    launch_s: Quantity | None = None
     store_share: Quantity | None = None
     dram_load_share: Quantity | None = None
+    tiles: Annotated[tuple[TileChoice, ...], Field(strict=False, min_length=1)] | None = None
     operand_bytes_per_cycle: Quantity | None = None
     block: CubeBlock | None = None
     macs_per_element: Count | None = None
@@ -238,6 +268,7 @@ class GpuMachine(_Model):
         tile_m, tile_n: sides of the largest result tile of a matrix product; smaller ones exist.
         launch_s: from one kernel's end to the next one's work, inside a captured graph, for matrix products.
         vector_launch_s: the same for small kernels without a pipeline to fill; ``launch_s`` where absent.
+        network_launch_s: the same for matrix products that follow kernels of other kinds, in networks.
         attention_launch_s, convolution_launch_s: the same for the fused attention kernel, and for convolutions;
             ``launch_s`` where absent.
         power_limit_w: mean power that the part never passes; the clock falls until it is met.
@@ -258,6 +289,7 @@ class GpuMachine(_Model):
     tile_n: Count
     launch_s: Quantity
     vector_launch_s: Quantity | None = None
+    network_launch_s: Quantity | None = None
     attention_launch_s: Quantity | None = None
     convolution_launch_s: Quantity | None = None
     power_limit_w: Quantity
@@ -274,6 +306,45 @@ class GpuMachine(_Model):
     dram: Dram
 
 
+class Drift(_Model):
+    """Conductance falls as (seconds / first_s) ** -exponent after a cell is written.
+
+    Attributes:
+        exponent, spread: mean and standard deviation over cells.
+        first_s, seconds: the time of the first read, and of use.
+        compensated: a gain for the whole array makes up for the mean.
+    """
+
+    exponent: Quantity
+    spread: Quantity
+    first_s: Quantity
+    seconds: Quantity
+    compensated: bool
+
+
+class AnalogErrors(_Model):
+    """What analog arithmetic does to results; without it, an analog target computes exact integers.
+
+    Attributes:
+        encoding: ``differential``: a pair of cells, or light's phase, holds a weight with its sign; ``offset``: cells
+            hold slices of weight + 2 ** (bits - 1).
+        adc_range: what a conversion covers, in products of the largest input and the largest cell; sums beyond clip.
+        programming_noise: standard deviation of a written cell, of the fullest.
+        drift: of cells with time.
+        read_noise: standard deviation of a sum before its conversion, in the unit of ``adc_range``.
+        loss_db: of light between modulator and detector; the receiver makes up for it, and noise grows by it.
+        seed: of every draw.
+    """
+
+    encoding: Literal["differential", "offset"]
+    adc_range: Quantity
+    programming_noise: Quantity | None = None
+    drift: Drift | None = None
+    read_noise: Quantity | None = None
+    loss_db: Quantity | None = None
+    seed: Annotated[int, Field(ge=0)] = 0
+
+
 class AnalogMachine(_Model):
     """Arrays that multiply where the weights are held: memory crossbars, or meshes of light. Rows take inputs, columns
     give sums.
@@ -285,10 +356,11 @@ class AnalogMachine(_Model):
         input_bits: of an input that one step drives; wider inputs take several steps.
         columns_per_adc: columns that take turns at one converter.
         adc_hz: conversions a second of one converter; a step takes ``columns_per_adc`` of them.
-        adc_bits: of a conversion (a limit to accuracy, not to speed).
+        adc_bits: of a conversion.
         write_row_s: time to write one row of every array at once; absent where inputs and weights are both driven anew
             at each step.
         buffer_bytes: on-chip memory for activations.
+        errors: noise, drift and conversion in the arithmetic; exact where absent.
     """
 
     kind: Literal["analog"]
@@ -303,6 +375,7 @@ class AnalogMachine(_Model):
     adc_bits: Count
     write_row_s: Quantity | None = None
     buffer_bytes: Count
+    errors: AnalogErrors | None = None
     shared: None = None
     dram: Dram
 

@@ -188,7 +188,7 @@ def test_weights_in_fewer_bits_run_at_the_wider_precision() -> None:
     target = load_target("nvidia-h100")
     found = estimate(gemm(16, 4096, 4096, weights="int4", activations="fp16", accumulator="fp32"), target)
     wide = estimate(gemm(16, 4096, 4096, weights="fp16", activations="fp16"), target)
-    assert found.precision == "fp16"
+    assert found.precision == "w4a16"
     assert found.rows[0].dram_bytes == wide.rows[0].dram_bytes - 4096 * 4096 * 3 // 2
 
 

@@ -1,0 +1,309 @@
+"""Measure an NVIDIA GPU as the GPU model is judged: ``python bench/measure_gpu.py OUT [--suite held|short]``.
+
+Needs PyTorch with CUDA, torchvision, transformers and nvidia-ml-py on the machine with the GPU; nothing of hwsim.
+Writes into OUT ``gemm.csv`` (products C = A x B^T, as tests/data/h100/gemm.csv, with the kernels that ran),
+``nets.csv`` (whole networks in one CUDA graph) and ``kernels.csv`` (every kernel of those networks, its mean time).
+
+Method: a row is captured in a CUDA graph over as many copies of its operands as make 256 MB, so that they come from
+memory; replays warm up for 0.3 s and are then timed by events for 0.9 s. Energy is the board's counter between its
+first and last tick in that time; the clock is read once in it. Clocks and limits of the card are left as found.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import math
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TextIO
+
+import pynvml
+import torch
+from measure_nets import networks
+from torch.profiler import ProfilerActivity, profile
+
+GEMM_COLUMNS = (
+    *("dtype", "M", "N", "K", "us", "mJ", "watts"),
+    *("ticks", "sm_mhz", "copies", "calls", "kernel", "kernel_us"),
+)
+WARM_S, WINDOW_S, GRAPH_S = 0.3, 0.9, 0.004
+OPERAND_BYTES, MOST_COPIES = 256e6, 24
+
+HELD = {
+    "f16": (
+        "1x4096x4096 8x11008x4096 16x4096x4096 16x28672x4096 32x22016x4096 64x6144x4096 64x28672x4096 "
+        "128x4096x4096 128x12288x4096 128x4096x11008 256x4096x4096 256x12288x4096 384x5120x5120 512x4096x4096 "
+        "512x11008x4096 512x4096x14336 512x2304x768 1024x1024x1024 1024x4096x4096 1024x11008x4096 "
+        "1000x1000x1000 2048x4096x4096 2048x28672x4096 3000x3000x3000 4096x4096x4096 4096x768x768 "
+        "4096x3072x768 4096x768x3072 12608x2304x768 12608x768x3072 25088x128x1152 3136x256x64 200704x64x256 "
+        "1568x2048x512 392x512x4608 16384x8192x4096 777x1333x2056 768x4096x4096 384x11008x4096 1576x2304x768 "
+        "788x3072x768 12544x256x64 3136x512x2048 50176x64x576"
+    ),
+    "bf16": (
+        "16x28672x4096 128x4096x11008 512x4096x4096 1024x4096x4096 1576x3072x768 2048x2048x2048 "
+        "4096x4096x4096 512x11008x4096 4096x3072x768 1000x1000x1000 64x4096x4096 256x11008x4096 "
+        "1024x4096x14336 512x4096x14336 128x768x768"
+    ),
+    "tf32": (
+        "16x11008x4096 64x4096x4096 256x11008x4096 512x512x512 1024x4096x11008 1576x3072x768 2048x2048x2048 "
+        "1024x6144x4096 4096x4096x4096 6272x256x2304 100352x64x576 128x768x768 1576x768x768 4096x11008x4096 "
+        "128x4096x4096 512x4096x4096 256x4096x4096 3000x3000x3000 12608x768x3072 25088x128x1152 512x2304x768"
+    ),
+    "e4m3": (
+        "16x4096x4096 16x28672x4096 64x6144x4096 128x4096x4096 128x12288x4096 256x12288x4096 512x4096x4096 "
+        "512x11008x4096 512x4096x14336 1024x1024x1024 1024x4096x4096 2048x4096x4096 2048x28672x4096 "
+        "4096x4096x4096 4096x3072x768 4096x768x3072 12608x2304x768 25088x128x1152 16384x8192x4096 "
+        "256x4096x4096 32x4096x14336 1576x2304x768 3136x512x2048 768x4096x4096"
+    ),
+    "s8": (
+        "32x4096x4096 64x6144x4096 128x4096x4096 128x12288x4096 256x12288x4096 512x4096x4096 512x11008x4096 "
+        "1024x1024x1024 1024x4096x4096 1000x1000x1000 2048x4096x4096 4096x4096x4096 4096x3072x768 "
+        "4096x768x3072 12608x2304x768 25088x128x1152 3136x256x64 16384x8192x4096 32x11008x4096 256x4096x4096 "
+        "1024x11008x4096 512x4096x14336 1576x2304x768 3136x512x2048 3000x3000x3000"
+    ),
+    "w4a16": (
+        "1x4096x4096 1x11008x4096 16x4096x4096 16x12288x4096 32x11008x4096 64x6144x4096 128x4096x4096 "
+        "256x12288x4096 512x4096x4096 16x4096x14336"
+    ),
+}
+"""Shapes M x N x K by operand type; none is in tests/data/h100/gemm.csv."""
+AGAIN = {
+    "f16": "4096x6144x4096 1568x512x4608 1576x3072x768 64x12288x4096 512x512x512",
+    "bf16": "4096x6144x4096",
+    "tf32": "4096x6144x4096 1576x768x3072 8192x3072x768",
+    "e4m3": "4096x6144x4096 1568x512x4608 64x12288x4096",
+    "s8": "4096x6144x4096 1576x3072x768 2048x2048x2048 1576x768x3072",
+    "w4a16": "16x6144x4096",
+}
+"""Shapes of that file, which tie this card to that one."""
+SHORT = {
+    "f16": (
+        "16x11008x4096 64x12288x4096 64x4096x11008 256x11008x4096 512x4096x4096 1024x4096x11008 "
+        "1024x6144x4096 1576x3072x768 2048x2048x2048 4096x4096x11008 4096x12288x4096 100352x64x576 "
+        "6272x256x2304 8192x3072x768"
+    ),
+    "bf16": "16x6144x4096 64x4096x11008 1576x768x3072 4096x6144x4096 8192x3072x768",
+    "tf32": "16x6144x4096 64x12288x4096 256x4096x14336 4096x6144x4096",
+    "e4m3": (
+        "16x11008x4096 64x12288x4096 256x4096x14336 1024x4096x14336 1024x6144x4096 1576x768x3072 "
+        "2048x2048x2048 4096x6144x4096 8192x3072x768"
+    ),
+    "s8": "64x12288x4096 256x11008x4096 1024x12288x4096 4096x11008x4096",
+    "w4a16": "16x6144x4096 64x4096x11008 1024x6144x4096",
+}
+"""For a second card: shapes of both."""
+ITEM_BYTES = {"f16": 2, "bf16": 2, "tf32": 4, "e4m3": 1, "s8": 1, "w4a16": 0.5}
+
+
+def product(dtype: str, m: int, n: int, k: int) -> Callable[[], Any]:
+    """A function that computes one product, on operands of its own."""
+
+    def draw(rows: int) -> torch.Tensor:
+        if dtype == "s8":
+            return torch.randint(-128, 128, (rows, k), device="cuda", dtype=torch.int8)
+        kind = {"f16": torch.half, "bf16": torch.bfloat16, "tf32": torch.float32}.get(dtype, torch.bfloat16)
+        found = torch.randn(rows, k, device="cuda", dtype=kind)
+        return found.to(torch.float8_e4m3fn) if dtype == "e4m3" else found
+
+    a = draw(m)
+    if dtype == "w4a16":
+        codes = torch.randint(0, 256, (n, k // 2), device="cuda", dtype=torch.uint8)
+        packed = torch._convert_weight_to_int4pack(codes, 8)
+        scales = torch.rand(k // 128, n, 2, device="cuda", dtype=torch.bfloat16)
+        return lambda: torch._weight_int4pack_mm(a, packed, 128, scales)
+    b = draw(n).t()
+    if dtype == "s8":
+        return lambda: torch._int_mm(a, b)
+    if dtype == "e4m3":
+        one = torch.ones((), device="cuda")
+        return lambda: torch._scaled_mm(a, b, one, one, out_dtype=torch.bfloat16, use_fast_accum=True)
+    return lambda: a @ b
+
+
+def captured(runs: list[Callable[[], Any]]) -> tuple[torch.cuda.CUDAGraph, int]:
+    """A graph of at least GRAPH_S of the runs in turn, and how often it calls one."""
+    side = torch.cuda.Stream()
+    with torch.cuda.stream(side):
+        for run in (*runs[:1] * 3, *runs):
+            run()
+        torch.cuda.synchronize()
+        begin = time.perf_counter()
+        for run in runs:
+            run()
+        torch.cuda.synchronize()
+        once = time.perf_counter() - begin
+    rounds = max(1, min(64, math.ceil(GRAPH_S / once))) if len(runs) > 1 else 1
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        for _ in range(rounds):
+            for run in runs:
+                run()
+    return graph, rounds * len(runs)
+
+
+def measure(runs: list[Callable[[], Any]], device: Any) -> dict[str, float]:
+    """Latency, energy and clock of one run in steady state."""
+    graph, calls = captured(runs)
+    torch.cuda.synchronize()
+    begin = time.perf_counter()
+    for _ in range(3):
+        graph.replay()
+    torch.cuda.synchronize()
+    each = (time.perf_counter() - begin) / 3
+    start, stop = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+    for _ in range(math.ceil(WARM_S / each)):
+        graph.replay()
+    start.record()
+    replays = math.ceil(WINDOW_S / each)
+
+    def launch() -> None:
+        for _ in range(replays):
+            graph.replay()
+        stop.record()
+
+    # Launches block when the queue is full, so they have a thread of their own.
+    launcher = threading.Thread(target=launch)
+    launcher.start()
+    ticks: list[tuple[float, float]] = []
+    mhz, known = 0, -1
+    while not start.query():
+        time.sleep(1e-3)
+    begin = time.perf_counter()
+    while launcher.is_alive() or not stop.query():
+        joules = pynvml.nvmlDeviceGetTotalEnergyConsumption(device)
+        now = time.perf_counter()
+        if joules != known:
+            known = joules
+            ticks.append((now, joules / 1e3))
+        if not mhz and now - begin > WINDOW_S / 2:
+            mhz = pynvml.nvmlDeviceGetClockInfo(device, pynvml.NVML_CLOCK_SM)
+        time.sleep(5e-4)
+    launcher.join()
+    us = start.elapsed_time(stop) * 1e3 / (replays * calls)
+    ticks = ticks[1:]  # the first was there before
+    watts = (ticks[-1][1] - ticks[0][1]) / (ticks[-1][0] - ticks[0][0]) if len(ticks) > 1 else math.nan
+    return {
+        "us": us,
+        "mJ": watts * us / 1e3,
+        "watts": watts,
+        "ticks": len(ticks),
+        "sm_mhz": mhz,
+        "calls": replays * calls,
+    }
+
+
+def kernels(run: Callable[[], Any]) -> list[tuple[str, float, float]]:
+    """Kernels of one run: name, calls, mean us."""
+    run()
+    torch.cuda.synchronize()
+    with profile(activities=[ProfilerActivity.CUDA]) as traced:
+        for _ in range(3):
+            run()
+        torch.cuda.synchronize()
+    found = [event for event in traced.key_averages() if event.device_time_total]
+    found.sort(key=lambda event: -event.device_time_total)
+    return [(event.key, event.count / 3, event.device_time_total / event.count) for event in found]
+
+
+def products(suite: str) -> Iterator[tuple[str, int, int, int]]:
+    """Rows of a suite."""
+    for group in (AGAIN, HELD) if suite == "held" else (SHORT,):
+        for dtype, shapes in group.items():
+            for shape in shapes.split():
+                m, n, k = map(int, shape.split("x"))
+                yield dtype, m, n, k
+
+
+def main() -> None:
+    """Run as the module says."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--suite", choices=("held", "short"), default="held")
+    parser.add_argument("--seconds", type=float, default=480, help="start no row after this")
+    parser.add_argument("--resume", type=Path, help="leave out the products of this gemm.csv")
+    asked = parser.parse_args()
+    asked.out.mkdir(exist_ok=True, parents=True)
+    torch.backends.cuda.matmul.allow_tf32 = True
+    pynvml.nvmlInit()
+    device = pynvml.nvmlDeviceGetHandleByIndex(0)
+    began = time.perf_counter()
+    torch.zeros(1, device="cuda")
+    time.sleep(1)
+    idle_w = pynvml.nvmlDeviceGetPowerUsage(device) / 1e3
+    limit_w = pynvml.nvmlDeviceGetPowerManagementLimit(device) / 1e3
+    name = torch.cuda.get_device_name(0)
+    head = f"# {name}; idle_watts={idle_w}; power_limit={limit_w}; torch={torch.__version__}\n"
+    with (
+        (asked.out / "nets.csv").open("w") as nets_file,
+        (asked.out / "gemm.csv").open("w") as gemm_file,
+        (asked.out / "kernels.csv").open("w") as kernel_file,
+        torch.inference_mode(),
+    ):
+        for stream in (nets_file, gemm_file, kernel_file):
+            stream.write(head)
+        try:
+            write_networks(asked.suite, device, nets_file, kernel_file, began + asked.seconds / 2)
+        except Exception as problem:
+            print(problem)
+        write_products(asked.suite, device, gemm_file, began + asked.seconds, asked.resume)
+    print(f"{time.perf_counter() - began:.0f} s")
+
+
+def write_products(suite: str, device: Any, stream: TextIO, until: float, known: Path | None) -> None:
+    """Measure and write the products."""
+    table = csv.writer(stream)
+    table.writerow(GEMM_COLUMNS)
+    done = {tuple(line.split(",")[:4]) for line in known.read_text().splitlines()} if known else set()
+    for dtype, m, n, k in products(suite):
+        if (dtype, str(m), str(n), str(k)) in done:
+            continue
+        if time.perf_counter() > until:
+            print("out of time at", dtype, m, n, k)
+            break
+        try:
+            copies = min(MOST_COPIES, math.ceil(OPERAND_BYTES / ((m + n) * k * ITEM_BYTES[dtype])))
+            runs = [product(dtype, m, n, k) for _ in range(copies)]
+            found = measure(runs, device)
+            ran = kernels(runs[0])
+        except (RuntimeError, TypeError, ValueError) as problem:
+            print(dtype, m, n, k, str(problem).splitlines()[0][:160])
+            continue
+        names = " + ".join(name.split("(")[0][-120:] for name, _, _ in ran)
+        row = (dtype, m, n, k, f"{found['us']:.3f}", f"{found['mJ']:.4f}", f"{found['watts']:.1f}", found["ticks"])
+        table.writerow(
+            (*row, found["sm_mhz"], copies, found["calls"], names, " + ".join(f"{us:.2f}" for _, _, us in ran))
+        )
+        stream.flush()
+        del runs
+        torch.cuda.empty_cache()
+
+
+def write_networks(suite: str, device: Any, stream: TextIO, kernel_stream: TextIO, until: float) -> None:
+    """Measure and write the networks and their kernels."""
+    table, traced = csv.writer(stream), csv.writer(kernel_stream)
+    table.writerow(["network", "detail", "us", "mJ", "watts", "ticks", "sm_mhz", "runs"])
+    traced.writerow(["network", "detail", "count", "us", "kernel"])
+    for name, detail, run in networks(suite):
+        if time.perf_counter() > until:
+            print("out of time at", name, detail)
+            break
+        try:
+            found = measure([run], device)
+            ran = kernels(run)
+        except (RuntimeError, TypeError, ValueError) as problem:
+            print(name, detail, str(problem).splitlines()[0][:160])
+            continue
+        row = (name, detail, f"{found['us']:.2f}", f"{found['mJ']:.3f}", f"{found['watts']:.1f}", found["ticks"])
+        table.writerow((*row, found["sm_mhz"], found["calls"]))
+        for kernel, count, us in ran:
+            traced.writerow((name, detail, f"{count:g}", f"{us:.2f}", kernel[:200]))
+        stream.flush()
+        kernel_stream.flush()
+        torch.cuda.empty_cache()
+
+
+if __name__ == "__main__":
+    main()
