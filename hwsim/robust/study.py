@@ -1,0 +1,142 @@
+"""Which encoding takes a bit flip best: one network on several chips, several places and rates, with intervals."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hwsim.emulate import bind, emulate
+from hwsim.errors import DataError
+from hwsim.robust.faults import PLACES, Faults, Place, emulate_with_faults
+
+if TYPE_CHECKING:
+    from hwsim.io import Dataset
+    from hwsim.ir import Graph
+    from hwsim.target import Target
+
+
+@dataclass(frozen=True, slots=True)
+class FaultRow:
+    """One target, place and rate.
+
+    Attributes:
+        target, weights, activations: the chip and the formats that its codes have.
+        place, rate, bits: as in `Faults`.
+        flips: bits flipped in all repeats.
+        accuracy: mean over the repeats; ``low`` and ``high`` its 95 % interval (Student's t over repeats).
+        clean: accuracy without faults, on the same inputs.
+        repeats, n: independent draws of the faults; inputs of each.
+    """
+
+    target: str
+    weights: str
+    activations: str
+    place: str
+    rate: float
+    bits: tuple[int, ...]
+    flips: int
+    accuracy: float
+    low: float
+    high: float
+    clean: float
+    repeats: int
+    n: int
+
+    @property
+    def harm(self) -> float:
+        """Accuracy lost."""
+        return self.clean - self.accuracy
+
+
+def fault_study(
+    chips: Sequence[tuple[Graph, Target]],
+    data: Dataset,
+    *,
+    rates: Sequence[float] = (1e-4, 1e-3, 1e-2),
+    places: Sequence[Place] = PLACES,  # type: ignore[assignment]
+    bits: Sequence[tuple[int, ...]] = ((),),
+    repeats: int = 8,
+    seed: int = 0,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> tuple[FaultRow, ...]:
+    """Accuracy under bit flips, a row a target, place, set of bits and rate.
+
+    Args:
+        chips: quantized graphs, each with its target.
+        data: inputs with labels.
+        rates: probabilities that a bit flips.
+        places: names in ``PLACES``.
+        bits: sets of bit positions to confine flips to; an empty one is all.
+        repeats: independent draws; at least 2, for an interval.
+        seed: of the first draw; draw ``r`` of every row takes ``seed + r``, so that targets meet the same luck.
+        progress: called with ("faults", runs done, runs in all).
+
+    Raises:
+        DataError: no labels, or fewer than two repeats.
+    """
+    if data.labels is None:
+        raise DataError("a fault study needs labels, found none", where=data.name)
+    if repeats < 2:
+        raise DataError(f"expected at least 2 repeats, found {repeats}", where="fault study")
+    show = progress or (lambda stage, done, total: None)
+    total = len(chips) * (1 + len(places) * len(bits) * len(rates) * repeats)
+    done = 0
+    rows: list[FaultRow] = []
+    for graph, target in chips:
+        clean = _right(emulate(graph, target, data.inputs).output, data)
+        done += 1
+        mode = bind(graph, target).precision
+        for place in places:
+            for chosen in bits:
+                for rate in rates:
+                    found, flips = [], 0
+                    for repeat in range(repeats):
+                        faults = Faults(place, rate, chosen, seed=seed + repeat)
+                        run, more = emulate_with_faults(graph, target, data.inputs, faults)
+                        found.append(_right(run.output, data))
+                        flips += more
+                        done += 1
+                        show("faults", done, total)
+                    mean, low, high = interval(found)
+                    rows.append(
+                        FaultRow(
+                            target.name,
+                            mode.weights.format,
+                            mode.activations.format,
+                            place,
+                            rate,
+                            chosen,
+                            flips,
+                            mean,
+                            low,
+                            high,
+                            clean,
+                            repeats,
+                            len(data),
+                        )
+                    )
+    return tuple(rows)
+
+
+def interval(values: Sequence[float], confidence: float = 0.95) -> tuple[float, float, float]:
+    """Mean, and the ends of its Student's t interval.
+
+    Raises:
+        DataError: fewer than two values.
+    """
+    from scipy.stats import t
+
+    if len(values) < 2:
+        raise DataError(f"an interval needs at least two values, found {len(values)}")
+    mean, spread = float(np.mean(values)), float(np.std(values, ddof=1))
+    half = float(t.ppf(0.5 + confidence / 2, len(values) - 1)) * spread / math.sqrt(len(values))
+    return mean, mean - half, mean + half
+
+
+def _right(outputs: np.ndarray[tuple[int, ...], np.dtype[np.float32]], data: Dataset) -> float:
+    assert data.labels is not None
+    return float(np.mean(np.argmax(outputs.reshape(len(outputs), -1), axis=1) == data.labels))
