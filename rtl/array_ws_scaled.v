@@ -110,6 +110,7 @@ module array_ws_scaled #(
                 .SE   (SE),
                 .SM   (SM)
             ) scaling (
+                .enable(valid_out),
                 .dot(dots[c*D_W+:D_W]),
                 .any(|(held & counts)),
                 .sa (scale),

@@ -88,6 +88,7 @@ module dot_scaled #(
         .SE   (SE),
         .SM   (SM)
     ) scaling (
+        .enable(1'b1),
         .dot(dot),
         .any(any),
         .sa (term_sa),

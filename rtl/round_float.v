@@ -44,29 +44,36 @@ module round_float #(
 
     always @* begin
         magnitude = sum < 0 ? -sum : sum;
-        lead = 0;
-        for (k = 0; k < W; k = k + 1) if (magnitude[k]) lead = k;
-        exponent = unit + lead < LEAST ? LEAST : unit + lead;
-        shift = exponent - DM - unit;  // the last bit kept, in bits of the sum
-        low   = {{(R_W - W) {1'b0}}, magnitude};
-        if (shift <= 0) begin
-            scaled = low << -shift;
-            low    = 0;
-        end else if (shift > W) begin
-            scaled = 0;
-            low    = low != 0;  // less than half of the last bit: only that it is there counts
-        end else begin
-            scaled = low >> shift;
-            low    = low << (R_W - shift);
-        end
-        rounded = scaled[DM:0];
-        if (NEAREST == 1 && low[R_W-1] && (scaled[0] || low[R_W-2:0] != 0)) rounded = rounded + 1;
-        rounded = rounded + ((exponent + BIAS - 1) << DM);
+        lead      = 0;
+        exponent  = LEAST;
+        shift     = 0;
+        low       = 0;
+        scaled    = 0;
+        rounded   = 0;
+        d         = 0;
+        if (magnitude != 0) begin  // a zero needs none of this, and nothing in it switches
+            for (k = 0; k < W; k = k + 1) if (magnitude[k]) lead = k;
+            exponent = unit + lead < LEAST ? LEAST : unit + lead;
+            shift = exponent - DM - unit;  // the last bit kept, in bits of the sum
+            low   = {{(R_W - W) {1'b0}}, magnitude};
+            if (shift <= 0) begin
+                scaled = low << -shift;
+                low    = 0;
+            end else if (shift > W) begin
+                scaled = 0;
+                low    = low != 0;  // less than half of the last bit: only that it is there counts
+            end else begin
+                scaled = low >> shift;
+                low    = low << (R_W - shift);
+            end
+            rounded = scaled[DM:0];
+            if (NEAREST == 1 && low[R_W-1] && (scaled[0] || low[R_W-2:0] != 0)) rounded = rounded + 1;
+            rounded = rounded + ((exponent + BIAS - 1) << DM);
 
-        if (magnitude == 0) d = 0;
-        else if (exponent > BIAS || rounded >> DM >= LAST) d = {sum < 0, {CE{1'b1}}, {CM{1'b0}}};
-        else if (rounded == 0) d = 0;
-        else d = {sum < 0, {CM{1'b0}}, rounded[CE+DM-1:0]} << (CM - DM) | {sum < 0, {(CE + CM) {1'b0}}};
+            if (exponent > BIAS || rounded >> DM >= LAST) d = {sum < 0, {CE{1'b1}}, {CM{1'b0}}};
+            else if (rounded != 0)
+                d = {sum < 0, {CM{1'b0}}, rounded[CE+DM-1:0]} << (CM - DM) | {sum < 0, {(CE + CM) {1'b0}}};
+        end
     end
     /* verilator lint_on WIDTH */
 

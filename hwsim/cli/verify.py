@@ -41,7 +41,11 @@ if TYPE_CHECKING:
 @click.option("--network", metavar="MODEL", help="Run this network with layers on the simulated array instead.")
 @click.option("--target", default="hwsim-int4-ws16", show_default=True, metavar="T", help="Array for --network.")
 @click.option(
-    "--layer", "layers", multiple=True, metavar="L", help="Layer for --network, or all; repeatable; default: the first."
+    "--layer",
+    "layers",
+    multiple=True,
+    metavar="L",
+    help="Layer for --network, a pattern (blk.0.*) or all; repeatable; default: the first.",
 )
 @click.option(
     "--data", metavar="D", help="Inputs for --network: .npz or a zoo name; default: the zoo model's test set."

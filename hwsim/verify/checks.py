@@ -20,6 +20,8 @@ from hwsim.verify.result import Point
 from hwsim.verify.script import ArrayScript, finite_codes, pe_script
 
 K_CHAIN_FOLDS = 4
+SCALED_TURNS = 4
+"""Pairs of extreme scales that each corner tile meets."""
 
 
 @dataclass(frozen=True)
@@ -74,21 +76,21 @@ def corner_tiles(plan: Plan) -> Outcome:
         c.append(_sums(rng, array, (m, array.cols)))
     sums = np.array(c, dtype=sum_dtype(array.width("ACC_W")))
     if array.unit.scaled:
-        return _scaled_corners(plan, rng, np.array(w, np.uint8), np.array(a, np.uint8))
+        return _scaled_corners(plan, np.array(w, np.uint8), np.array(a, np.uint8))
     return _stream(plan, _one_fold(w), _one_fold(a), sums)
 
 
-def _scaled_corners(plan: Plan, rng: np.random.Generator, w: Codes, a: Codes) -> Outcome:
-    """The corner tiles with every pair of extreme scales, each onto extreme FP32 sums in turn."""
+def _scaled_corners(plan: Plan, w: Codes, a: Codes) -> Outcome:
+    """The corner tiles, each with pairs of extreme scales in turn, so that all occur, onto extreme FP32 sums."""
     array = plan.array
     extremes = extreme_scales(array.unit)
-    w_scale, a_scale = (axis.ravel() for axis in np.meshgrid(extremes, extremes, indexing="ij"))
-    tiles, pairs = len(w), len(w_scale)
-    w, a = np.repeat(w, pairs, axis=0)[:, None], np.repeat(a, pairs, axis=0)[:, None]
-    c = np.resize(np.array(FP32_EXTREMES, np.uint32), (tiles * pairs, plan.m, array.cols)).view(np.int32)
+    of_w, of_a = (axis.ravel() for axis in np.meshgrid(extremes, extremes, indexing="ij"))
+    tiles = SCALED_TURNS * len(w)
+    w, a = np.repeat(w, SCALED_TURNS, axis=0)[:, None], np.repeat(a, SCALED_TURNS, axis=0)[:, None]
+    c = np.resize(np.array(FP32_EXTREMES, np.uint32), (tiles, plan.m, array.cols)).view(np.int32)
     scales = (
-        np.broadcast_to(np.tile(w_scale, tiles)[:, None, None], (tiles * pairs, 1, array.cols)),
-        np.broadcast_to(np.tile(a_scale, tiles)[:, None, None], (tiles * pairs, 1, plan.m)),
+        np.broadcast_to(np.resize(of_w, tiles)[:, None, None], (tiles, 1, array.cols)),
+        np.broadcast_to(np.resize(of_a, tiles)[:, None, None], (tiles, 1, plan.m)),
     )
     return _stream(plan, w, a, c, scales)
 

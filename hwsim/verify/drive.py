@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import tempfile
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +17,13 @@ from numpy.typing import NDArray
 
 from hwsim.errors import DataError
 from hwsim.verify.catalog import RtlUnit, array_parameters, pe_parameters
-from hwsim.verify.simulator import SIMULATORS, Design, simulate
+from hwsim.verify.simulator import SIMULATORS, Design, build, simulate
 
 Codes = NDArray[np.uint8]
 Sums = NDArray[Any]
 """int32, or int64 where a sum is wider than 32 bits."""
+LONG_JOB = 512
+"""Rows presented to the array from which a job is worth cutting into parts."""
 _WHOLE = {8: "<u1", 16: "<u2", 32: "<u4"}
 
 
@@ -155,24 +160,9 @@ def run_stream(
 
         return stream_by_script(array, w, a, c, scales, wave=wave)
     if SIMULATORS[array.sim].compiled:
-        from hwsim.verify.compiled import Compiled
-
-        beside = None
-        if scales is not None:
-            held = np.repeat(scales[0].reshape(-1, 1, array.cols), array.rows, axis=1)
-            beside = (held.reshape(-1, array.cols), np.ascontiguousarray(scales[1].reshape(-1, 1)))
-        with Compiled(array.array_design(), seed=array.seed, wave=wave) as model:
-            rows, began, ended, stray, done = model.stream_ws(
-                w_rows,
-                a_rows,
-                c_rows,
-                beside,
-                load_rows=array.rows,
-                chains=chains,
-                folds=folds,
-                m=m,
-                limit=limit_cycles,
-            )
+        rows, began, ended, stray, done = _compiled(
+            array, (w_rows, a_rows, c_rows), scales, (chains, folds, m), limit_cycles, wave
+        )
         known = np.ones(len(rows), dtype=np.bool_)
     else:
         with tempfile.TemporaryDirectory(prefix="hwsim-") as temporary:
@@ -202,6 +192,56 @@ def run_stream(
         stray=stray,
         done=done,
     )
+
+
+def _compiled(
+    array: Array,
+    packed: tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]],
+    scales: Scales | None,
+    job: tuple[int, int, int],
+    limit: int,
+    wave: Path | None,
+) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.int64], int, bool]:
+    """A job on the compiled array; a long one in parts, chains apart, each on an array of its own at the same time.
+
+    Chains follow one another on the array, so the times of the parts are put end to end. A part that fails is not
+    looked into: the whole job is run again, in one.
+    """
+    from hwsim.verify.compiled import Compiled
+
+    chains, folds, m = job
+    beside: list[NDArray[np.uint8]] | None = None
+    if scales is not None:
+        held = np.repeat(scales[0].reshape(-1, 1, array.cols), array.rows, axis=1)
+        beside = [held.reshape(-1, array.cols), np.ascontiguousarray(scales[1].reshape(-1, 1))]
+    spans = [len(rows) // chains for rows in packed]
+
+    def run(part: slice) -> Any:
+        w, a, c = (rows[part.start * span : part.stop * span] for rows, span in zip(packed, spans, strict=True))
+        other = None
+        if beside is not None:
+            of_w, of_a = (rows[part.start * n : part.stop * n] for rows, n in zip(beside, spans, strict=False))
+            other = (of_w, of_a)
+        with Compiled(array.array_design(), seed=array.seed, wave=wave) as model:
+            count = part.stop - part.start
+            sizes = {"load_rows": array.rows, "chains": count, "folds": folds, "m": m, "limit": limit}
+            return model.stream_ws(w, a, c, other, **sizes)
+
+    parts = min(chains, os.cpu_count() or 1) if wave is None and chains * folds * m >= LONG_JOB else 1
+    if parts > 1:
+        cuts = [chains * at // parts for at in range(parts + 1)]
+        build(array.sim, array.array_design())  # once, before the parts want it
+        with ThreadPoolExecutor(parts) as pool:
+            found = list(pool.map(run, (slice(*cut) for cut in pairwise(cuts))))
+        if all(done and not stray and len(ended) for _, _, ended, stray, done in found):
+            begins, ends, now = [], [], found[0][1][0]
+            for _, began, ended, _, _ in found:
+                begins.append(began - began[0] + now)
+                ends.append(ended - began[0] + now)
+                now = ends[-1][-1]
+            return np.concatenate([part[0] for part in found]), np.concatenate(begins), np.concatenate(ends), 0, True
+    whole: tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.int64], int, bool] = run(slice(0, chains))
+    return whole
 
 
 def run_replay(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -47,7 +48,7 @@ def rtl_products(
 
 
 def _array(graph: Graph, target: Target, precision: str | None) -> tuple[str, int, int, list[str]]:
-    """The target's unit and array shape, and the names of the graph's matrix products."""
+    """The target's unit and array shape, and the names of the graph's matrix products on that unit."""
     from hwsim.emulate import MatrixStep, bind
 
     program = bind(graph, target, precision)
@@ -60,8 +61,19 @@ def _array(graph: Graph, target: Target, precision: str | None) -> tuple[str, in
         unit,
         machine.rows.value,
         machine.cols.value,
-        [step.node.name for step in program.steps if isinstance(step, MatrixStep)],
+        [step.node.name for step in program.steps if isinstance(step, MatrixStep) and step.work.unit == unit],
     )
+
+
+def _chosen(layers: Sequence[str], names: list[str], where: str) -> list[str]:
+    """Names and patterns (``blk.0.*``) as names, each once, in the order of the graph."""
+    found: set[str] = set()
+    for layer in layers:
+        hits = names if layer == EVERY else fnmatch.filter(names, layer)
+        if not hits:
+            raise unknown(ModelError, "matrix product", layer, [*names, EVERY], where=where)
+        found.update(hits)
+    return [name for name in names if name in found]
 
 
 def verify_network(
@@ -82,7 +94,8 @@ def verify_network(
 
     Args:
         graph: a quantized graph. target: a target of kind ``systolic`` whose unit has Verilog.
-        data: inputs [n, ...]. layers: names of matrix products, or ``["all"]``; None is the first one.
+        data: inputs [n, ...]. layers: names of matrix products, or patterns such as ``blk.0.*``, or ``["all"]``;
+            None is the first one.
 
     Raises:
         ModelError: a layer is not a matrix product of the graph.
@@ -93,12 +106,7 @@ def verify_network(
     from hwsim.emulate import emulate
 
     unit, rows, cols, names = _array(graph, target, precision)
-    chosen = list(layers) if layers else names[:1]
-    if chosen == [EVERY]:
-        chosen = names
-    for name in chosen:
-        if name not in names:
-            raise unknown(ModelError, "matrix product", name, [*names, EVERY], where=graph.name)
+    chosen = _chosen(layers, names, graph.name) if layers else names[:1]
 
     found: dict[str, CheckRow] = {}
     array = Array(rtl_unit(unit), rows, cols, rtl_sources(sources), sim)

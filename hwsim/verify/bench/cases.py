@@ -13,6 +13,7 @@ from typing import Any
 import cocotb
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, Timer
+from cocotb.types import Logic
 
 PERIOD_NS = 10
 
@@ -37,9 +38,10 @@ async def cases(dut: Any) -> None:
         for name, port in outputs.items():
             value = port.value
             clean &= value.is_resolvable
-            rows[name].append(
-                value.to_unsigned().to_bytes(sizes[name], "little") if value.is_resolvable else bytes(sizes[name])
-            )
+            word = 0
+            if value.is_resolvable:
+                word = int(value) if isinstance(value, Logic) else value.to_unsigned()
+            rows[name].append(word.to_bytes(sizes[name], "little"))
         known.append(clean)
 
     if job["clocked"]:

