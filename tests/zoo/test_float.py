@@ -18,7 +18,7 @@ from tests.oracles import need_module
 
 ort = need_module("onnxruntime")
 ONNX = (
-    *("mnist-cnn", "resnet8", "keyword-spotting", "visual-wake-words", "anomaly-detection"),
+    *("mnist-cnn", "mnist-mlp", "resnet8", "keyword-spotting", "visual-wake-words", "anomaly-detection"),
     *("magika", "ppocr-rec", "silero-vad"),
 )
 COUNT = {"ppocr-rec": 2, "magika": 5, "silero-vad": 8}
@@ -85,6 +85,7 @@ SCORES = {
     "visual-wake-words": 1.0,
     "anomaly-detection": 1.0,
     "silero-vad": 0.85,
+    "mnist-mlp": 0.96,
 }
 
 
