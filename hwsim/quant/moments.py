@@ -15,6 +15,9 @@ Array = NDArray[np.float32]
 COLUMN_BYTES = 64 << 20
 """Memory for the columns of some images at a time."""
 
+ROWS = 1024
+"""Rows a column from which every further one adds little: of larger images every second, third .. place is read."""
+
 
 class Moments:
     """Sums over all rows of a product: of the quantized inputs q and the float inputs f.
@@ -51,6 +54,8 @@ def columns(node: Node, weight: Array, x: Array) -> Iterator[Array]:
     attrs, (_, per_group, kh, kw) = node.attrs, weight.shape
     groups = attrs["group"]
     view = windows(x, (kh, kw), attrs["strides"], attrs["pads"], attrs["dilations"], np.float32(0))
+    step = max(1, int((len(x) * view.shape[2] * view.shape[3] / (ROWS * per_group * kh * kw)) ** 0.5))
+    view = view[:, :, ::step, ::step]
     n, _, oh, ow = view.shape[:4]
     images = max(1, COLUMN_BYTES // (4 * view[0].size))
     for start in range(0, n, images):

@@ -17,16 +17,26 @@ from numpy.typing import NDArray
 
 from hwsim.ir import OPS, Graph, Node
 from hwsim.numerics import QTensor
-from hwsim.quant.gptq import damped, round_with_scales
+from hwsim.quant.gptq import DAMPING, damped, refined, round_with_scales
 from hwsim.quant.moments import Moments
-from hwsim.quant.observe import upto
 from hwsim.quant.recipe import Recipe
 from hwsim.quant.store import store_weight
 
 Array = NDArray[np.float32]
+Both = tuple[Array, Array]
+"""A value in the quantized network and in the float one."""
 
 VALUE_BYTES = 256 << 20
-"""Memory for one value over all images; fewer images are used where a value is larger."""
+"""Memory for one value over all images. Where values are large, fewer images are held; the others follow later."""
+
+MORE = 1.5
+"""Growth of the number of images from which the network's head is run for more of them."""
+
+DAMPING_OF_IMAGES = 0.1
+DRAWN_BY_IMAGES = 0.5
+"""Shares of the mean curvature that are added to the Hessian before rounding, and before the weight moves. Places of a
+picture say much the same, so the moments of convolutions are less certain than their number of rows; sequences take
+the share of the GPTQ paper for both."""
 
 DETERMINED = 4
 """Rows of data for each row of a weight's inputs, from which the weight may move to make up for its inputs."""
@@ -40,13 +50,21 @@ def reconstruct(graph: Graph, recipe: Recipe, data: NDArray[Any], names: set[str
         data: calibration inputs [n, ...].
     """
     final = max(at for at, node in enumerate(graph.nodes) if node.name in names)
-    rows = images_that_fit(upto(graph, graph.nodes[final].inputs), data)
-    both = {graph.inputs[0]: (rows, rows)}
+    inputs = np.ascontiguousarray(data, dtype=np.float32)
+    fits = images_that_fit(graph, final)
+    held = min(fits[0], len(inputs))
+    both = {graph.inputs[0]: (inputs[:held], inputs[:held])}
     known: dict[str, Moments] = {}
     last = {i: at for at, node in enumerate(graph.nodes) for i in node.inputs}
     constants, nodes = dict(graph.constants), list(graph.nodes)
     for at, node in enumerate(graph.nodes):
         if node.name in names:
+            more = min(fits[at], len(inputs))
+            if more >= MORE * held or more == len(inputs) > held:
+                extra = _forward(graph, nodes, constants, inputs[held:more], fits[0], at)
+                both = {name: _joined([both[name], extra[name]]) for name in both}
+                held = more
+                known.clear()
             weight, bias = _layer(graph, node, recipe, _moments(graph, node, *both[node.inputs[0]], known))
             stored, shift = f"{node.name}.weight", f"{node.name}.bias"
             constants[stored] = weight
@@ -55,10 +73,7 @@ def reconstruct(graph: Graph, recipe: Recipe, data: NDArray[Any], names: set[str
             nodes[at] = replace(node, inputs=(node.inputs[0], stored, *((shift,) if bias is not None else ())))
         if at == final:
             break
-        both[node.output] = _run(graph, node, nodes[at], constants, both)
-        for i in node.inputs:
-            if last[i] == at:
-                both.pop(i, None)
+        _advance(graph, nodes, constants, both, at, last)
     return graph.rebuilt(nodes=nodes, constants=constants)
 
 
@@ -74,18 +89,57 @@ def _moments(graph: Graph, node: Node, quantized: Array, real: Array, known: dic
     return found
 
 
-def images_that_fit(graph: Graph, data: NDArray[Any]) -> Array:
-    """So many of the first inputs that the largest value stays within ``VALUE_BYTES``."""
-    largest = max(
-        4 * int(np.prod([d for d in value.shape if isinstance(d, int)], dtype=np.int64))
-        for value in graph.values.values()
-    )
-    return np.ascontiguousarray(data[: max(1, VALUE_BYTES // largest)], dtype=np.float32)
+def images_that_fit(graph: Graph, final: int) -> list[int]:
+    """For each node up to ``final``: of how many images the largest value from there on, what ``final`` makes left
+    out, stays within ``VALUE_BYTES``."""
+    sizes = {
+        name: 4 * int(np.prod([d for d in value.shape if isinstance(d, int)], dtype=np.int64))
+        for name, value in graph.values.items()
+    }
+    largest = max(sizes[i] for i in graph.nodes[final].inputs if i in sizes)
+    found = [max(1, VALUE_BYTES // largest)]
+    for node in reversed(graph.nodes[:final]):
+        largest = max(largest, *(sizes[i] for i in (*node.inputs, node.output) if i in sizes))
+        found.append(max(1, VALUE_BYTES // largest))
+    return found[::-1]
 
 
-def _run(
-    graph: Graph, old: Node, new: Node, constants: Mapping[str, Any], both: Mapping[str, tuple[Array, Array]]
-) -> tuple[Array, Array]:
+def _forward(
+    graph: Graph, nodes: list[Node], constants: Mapping[str, Any], inputs: Array, chunk: int, end: int
+) -> dict[str, Both]:
+    """What the first ``end`` nodes, already stored, make of further images, ``chunk`` at a time."""
+    last = {i: at for at, node in enumerate(graph.nodes) for i in node.inputs}
+    parts: list[dict[str, Both]] = []
+    for start in range(0, len(inputs), chunk):
+        rows = inputs[start : start + chunk]
+        parts.append({graph.inputs[0]: (rows, rows)})
+        for at in range(end):
+            _advance(graph, nodes, constants, parts[-1], at, last)
+    return {name: _joined([part[name] for part in parts]) for name in parts[0]}
+
+
+def _joined(parts: list[Both]) -> Both:
+    """The images of all parts, one after the other."""
+    return np.concatenate([quantized for quantized, _ in parts]), np.concatenate([real for _, real in parts])
+
+
+def _advance(
+    graph: Graph,
+    nodes: list[Node],
+    constants: Mapping[str, Any],
+    both: dict[str, Both],
+    at: int,
+    last: Mapping[str, int],
+) -> None:
+    """Run node ``at`` in both networks, and forget what no later node reads."""
+    node = graph.nodes[at]
+    both[node.output] = _run(graph, node, nodes[at], constants, both)
+    for i in node.inputs:
+        if last[i] == at:
+            both.pop(i, None)
+
+
+def _run(graph: Graph, old: Node, new: Node, constants: Mapping[str, Any], both: Mapping[str, Both]) -> Both:
     """What a node makes in the quantized network and in the float one."""
     quant = graph.value(old.output).quant
     if old.op == "Quantize" and quant is not None:
@@ -109,13 +163,15 @@ def _layer(graph: Graph, node: Node, recipe: Recipe, seen: Moments) -> tuple[QTe
     wanted = weight.reshape(groups, -1, k).astype(np.float64)
     scheme = recipe.weights_of(node.name)
     if recipe.weight_method == "gptq":
-        hessian = damped(qq)
+        images = any(n.op == "Conv" for n in graph.nodes)
         moved = wanted
         if seen.rows >= DETERMINED * k:
-            drawn = hessian - qq
-            moved = np.swapaxes(np.linalg.solve(hessian, np.swapaxes(wanted @ (fq + drawn), 1, 2)), 1, 2)
+            loose = damped(qq, DRAWN_BY_IMAGES if images else DAMPING)
+            turned = np.swapaxes(wanted @ (fq + loose - qq), 1, 2)
+            moved = np.swapaxes(np.linalg.solve(loose, turned), 1, 2)
+        hessian = damped(qq, DAMPING_OF_IMAGES if images else DAMPING)
         near = store_weight(moved.reshape(weight.shape).astype(np.float32), scheme)
-        stored = round_with_scales(moved, hessian, near)
+        stored = refined(moved, hessian, round_with_scales(moved, hessian, near))
     else:
         stored = store_weight(weight, scheme)
     if not recipe.correct_bias:

@@ -16,6 +16,9 @@ from hwsim.quant.simulate import Array, simulate
 IMAGES = 32
 """Calibration inputs that candidates are judged on, at most."""
 
+ELEMENTS = 1 << 26
+"""Numbers that the network may make of those inputs; of large networks fewer inputs are judged, at least eight."""
+
 MULTIPLES = (0.7, 0.85, 1.2, 1.45)
 """Ranges that are tried, as multiples of the one that is there."""
 
@@ -27,7 +30,7 @@ def refine(graph: Graph, original: Graph, data: NDArray[Any], rounds: int = 1) -
     the float network ``original`` on ``data``, over the square of the latter; only what lies behind the changed value
     is run again. The result is never worse than the graph given, on these data.
     """
-    x = np.ascontiguousarray(data[:IMAGES], dtype=np.float32)
+    x = np.ascontiguousarray(data[: judged(graph)], dtype=np.float32)
     feed = {graph.inputs[0]: x}
     want = reference.run(original, feed)
     best = output_error(simulate(graph, feed), want)
@@ -42,6 +45,12 @@ def refine(graph: Graph, original: Graph, data: NDArray[Any], rounds: int = 1) -
                 if error < best:
                     best, graph = error, trial
     return graph
+
+
+def judged(graph: Graph) -> int:
+    """Inputs that candidates are judged on."""
+    each = sum(int(np.prod([d for d in v.shape if isinstance(d, int)], dtype=np.int64)) for v in graph.values.values())
+    return min(IMAGES, max(8, ELEMENTS // each))
 
 
 def output_error(found: dict[str, Array], want: dict[str, Array]) -> float:

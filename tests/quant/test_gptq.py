@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from hwsim.numerics import quantize_tensor
 from hwsim.quant import Scheme, store_weight
-from hwsim.quant.gptq import damped, round_compensated, round_with_scales, row_errors
+from hwsim.quant.gptq import damped, refined, round_compensated, round_with_scales, row_errors
 
 
 def problem(seed: int, rows: int, k: int, groups: int = 1) -> tuple[np.ndarray, np.ndarray]:
@@ -67,6 +67,33 @@ def test_less_error_than_nearest(seed: int, groups: int, granularity: str) -> No
     scaled = round_with_scales(weight, hessian, near)
     assert np.all(row_errors(weight, hessian, scaled) <= row_errors(weight, hessian, found) * (1 + 1e-9))
     assert scaled.shape == near.shape
+
+
+@pytest.mark.parametrize("fmt", ["int4", "int8", "fp4_e2m1"])
+def test_descent_never_loses_and_ends_where_no_code_helps(fmt: str) -> None:
+    """Every row's error falls; at the end, no neighbouring code of any single weight is better."""
+    weight, moments = problem(11, 12, 20, 2)
+    hessian = damped(moments, 0.1)
+    start = round_with_scales(weight, hessian, store_weight(weight, Scheme(fmt, "per_channel")))
+    found = refined(weight, hessian, start)
+    assert np.all(row_errors(weight, hessian, found) <= row_errors(weight, hessian, start) * (1 + 1e-6))
+    assert row_errors(weight, hessian, found).sum() < 0.97 * row_errors(weight, hessian, start).sum()
+    for _ in range(20):
+        found = refined(weight, hessian, found)
+    least, levels = row_errors(weight, hessian, found), np.unique(found.dequantize()[0])
+    for row, at in np.ndindex(4, 20):
+        for level in levels if row == 0 else ():
+            real = found.dequantize()
+            real[row, at] = level
+            off = (weight - real)[row].astype(np.float64)
+            assert off @ hessian[0] @ off >= least[row] * (1 - 1e-5)
+
+
+def test_descent_leaves_other_storage_alone() -> None:
+    weight, moments = problem(2, 8, 16)
+    for scheme in (Scheme("int4", "per_group", 8), Scheme("int4"), Scheme("int4", "per_channel", symmetric=False)):
+        near = store_weight(weight, scheme)
+        assert refined(weight, damped(moments), near) is near
 
 
 def test_uncorrelated_inputs_need_no_compensation() -> None:

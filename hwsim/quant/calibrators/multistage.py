@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from hwsim.quant.calibrators.base import ENOUGH, Counts, Range, RangeSearch, Rows, to_range
-from hwsim.quant.calibrators.entropy import KLDivergence, histogram_rows
+from hwsim.quant.calibrators.base import Counts, Range, RangeSearch, Rows, to_range
+from hwsim.quant.calibrators.entropy import KLDivergence
 from hwsim.quant.calibrators.tails import GaussianMixture, KernelDensity
 from hwsim.quant.recipe import Scheme
 
@@ -18,7 +18,8 @@ class MultiStage:
     3. ``hwsim.quant.task`` then tries multiples of every activation's range on the calibration data, and keeps those
        that bring the network's outputs nearer to the float network's (``task_driven`` asks for it).
 
-    Rows of fewer than ``ENOUGH`` numbers take the range of least square error.
+    Rows without counts are weights: all of their numbers are there, none stands for others that calibration did not
+    see, so they take the range of least square error.
     """
 
     task_driven = True
@@ -31,9 +32,7 @@ class MultiStage:
             ToolError: scikit-learn or scipy is not installed.
         """
         if counts is None:
-            if rows.shape[1] < ENOUGH:
-                return RangeSearch().fit(rows, scheme)
-            return histogram_rows(self, rows, scheme)
+            return RangeSearch().fit(rows, scheme)
         ends = [model.ends(rows, scheme, counts) for model in (GaussianMixture(), KernelDensity())]
         low, high = np.minimum(ends[0][0], ends[1][0]), np.maximum(ends[0][1], ends[1][1])
         counted = np.where(rows == 0, 0.0, counts)
