@@ -343,7 +343,7 @@ class Importer:
             if produced in outputs:
                 raise ModelError(f"is the same value as output {produced!r}", where=here)
             if produced != wanted and produced not in {self.clean(o.name) for o in self.model.graph.output}:
-                self._rename(produced, wanted)
+                self.rename(produced, wanted)
                 produced = wanted
             outputs.append(produced)
         needed, nodes = set(outputs), []
@@ -359,7 +359,8 @@ class Importer:
         except ModelError as err:
             raise ModelError(err.message, where=f"{self.where}: {err.where}", hint=err.hint) from None
 
-    def _rename(self, old: str, new: str) -> None:
+    def rename(self, old: str, new: str) -> None:
+        """Give a run-time value another name, everywhere."""
         self.values[new] = replace(self.values.pop(old), name=new)
         self.nodes = [
             replace(

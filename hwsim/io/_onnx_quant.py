@@ -67,6 +67,13 @@ def quantize_linear(op: Op) -> str | Known:
         raise op.error(f"metadata say {fmt}, which {quant.format} does not hold")
     quant = replace(quant, format=fmt)
     op.elem, op.coded = kind, quant
+    held = op.importer.values[live.name].quant
+    if held is not None and held.format == quant.format and held.plain and same_storage(held, quant):
+        name, outputs = _name(op), {op.importer.clean(o.name) for o in op.importer.model.graph.output}
+        if live.name in outputs or name in op.importer.values:
+            return live.name
+        op.importer.rename(live.name, name)  # moved codes, stored as they were
+        return name
     return quantized(op, quant, live.name, _name(op))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from hwsim.io._onnx_quant import ELEMENTS
 from hwsim.io._quant_layout import spread, transposed
 from hwsim.ir import Graph, Node, QuantParams, check
 from hwsim.ir.graph import BATCH
+from hwsim.ir.ops import KEEPS_STORAGE
 from hwsim.numerics import QTensor, decode, encode, formats, pack
 from hwsim.numerics.format import FloatLayout, Format, IntegerLayout
 
@@ -63,6 +65,11 @@ def to_model(graph: Graph, dialect: str = "qdq") -> ModelProto:
         quant = graph.value(node.output).quant
         if node.op == "Quantize" and quant is not None:
             value(writer, node, quant)
+        elif dialect == "qdq" and node.op in KEEPS_STORAGE and quant is not None and quant.scale is not None:
+            # Codes moved: storing them again changes nothing, and keeps runtimes from moving the pair themselves.
+            moved = writer.fresh(f"{node.output}.moved")
+            emit(writer, replace(node, output=moved))
+            value(writer, Node(f"{node.name}.again", "Quantize", (moved,), node.output), quant)
         else:
             emit(writer, node)
     return _model(writer)
