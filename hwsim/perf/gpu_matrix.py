@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from math import inf
+from math import gcd, inf
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,6 +23,7 @@ from hwsim.ir.workload import MatrixWork
 from hwsim.perf.energy import ActionCounts, EnergyTable
 from hwsim.perf.gpu_kernels import OVERLAP, Kernel
 from hwsim.perf.gpu_traced import (
+    ALIGNED_BYTES,
     CLEAR_S,
     COLUMN_STEP,
     DEPTHWISE_OPERATIONS,
@@ -213,8 +214,9 @@ def _tiled(work: MatrixWork, place: Placement, rates: Rates, table: EnergyTable)
     memory_s += (1 - rates.store_share) * store_s
     best = _fastest(work, rates, memory_s)
     cycles = best.cycles
-    if not _aligned(work):
-        cycles, memory_s = cycles / UNALIGNED_RATE, memory_s / UNALIGNED_LOADS
+    if (aligned := _alignment(work)) < ALIGNED_BYTES:
+        cycles /= UNALIGNED_RATE * aligned / ALIGNED_BYTES
+        memory_s /= UNALIGNED_LOADS
     if _cleared(best.blocks, rates):
         yield Kernel(launch_s=CLEAR_S, table=table)
     # Operands are read for whole tiles, also where the product does not fill them.
@@ -237,10 +239,12 @@ def _tiled(work: MatrixWork, place: Placement, rates: Rates, table: EnergyTable)
         yield Kernel(launch_s=rates.reduce_launch_s, table=table)
 
 
-def _aligned(work: MatrixWork) -> bool:
-    """Whether rows of operands and of the result start at 16 bytes; a single row has no next one."""
+def _alignment(work: MatrixWork) -> int:
+    """Bytes at which every row of the operands and of the result starts, up to 16; a single row has no next one."""
+    if work.m == 1 or work.n == 1:
+        return ALIGNED_BYTES
     rows = (work.k, work.input_format), (work.k, work.weight_format), (work.n, work.output_format)
-    return work.m == 1 or work.n == 1 or all(size * bits_per_element(fmt) % 128 == 0 for size, fmt in rows)
+    return gcd(ALIGNED_BYTES, *(max(1, int(size * bits_per_element(fmt) / 8)) for size, fmt in rows))
 
 
 def _steps(work: MatrixWork) -> float:

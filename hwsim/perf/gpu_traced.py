@@ -68,9 +68,10 @@ CLEAR_S = 1.6e-6
 """A warp-group kernel with more than two tiles for an SM hands them out by a counter, which a kernel before it clears
 (0.8 us and the gap between kernels)."""
 
-UNALIGNED_RATE, UNALIGNED_LOADS = 1 / 6, 1 / 2
-"""Of the tensor rate and of the memory rate, where rows of an operand or of the result do not start at 16 bytes:
-kernels that load element by element (FP16 777 x 1333 x 2056, INT8 1000 and 3000 cubed, GPT-2's 50257 columns)."""
+ALIGNED_BYTES, UNALIGNED_RATE, UNALIGNED_LOADS = 16, 1 / 2, 1 / 2
+"""Where rows of an operand or of the result start at fewer bytes than 16, older kernels run, at half of the tensor rate
+times the part of 16 bytes that they load at a time, and at half of the memory rate (FP16 777 x 1333 x 2056, INT8 1000
+and 3000 cubed, GPT-2's 50257 columns)."""
 
 FRAGMENT_ROWS, FRAGMENT_COLUMNS = 16, 8
 """Result tile of a dequantizing block: one m16n8 instruction (PyTorch's tinygemm)."""

@@ -89,7 +89,7 @@ def test_networks_against_silicon() -> None:
     late = [abs(each.seconds * 1e6 / float(row["us"]) - 1) for each, row in zip(found, rows, strict=True)]
     off = [abs(each.joules * 1e3 / float(row["mJ"]) - 1) for each, row in zip(found, rows, strict=True)]
     assert len(rows) == 23
-    assert sum(late) / len(late) < 0.03
+    assert sum(late) / len(late) < 0.035
     assert max(late) < 0.13
     assert sum(off) / len(off) < 0.05
 

@@ -8,6 +8,7 @@ import pytest
 
 from hwsim.api import estimate
 from hwsim.perf import peak_macs_per_s
+from hwsim.perf.sizes import bits_per_element
 from hwsim.target import load_target, names
 
 TERA = {
@@ -77,8 +78,7 @@ def test_networks_run_and_memory_is_checked(chip: str) -> None:
     token = estimate("llama2-7b", target)
     assert time.perf_counter() - start < 1
     (memory,) = (limit for limit in token.constraints if limit.name == "memory")
-    bits = {"int2": 2, "int4": 4, "int8": 8, "nvfp4": 4.5, "mxfp4": 4.25}
-    weights = 6.607e9 * bits.get(token.precision, 8 if "8" in token.precision else 16) / 8
+    weights = 6.607e9 * bits_per_element(target.precision(token.precision).weights.format) / 8
     assert weights < memory.found < 1.3 * weights + 1.2e9
     assert memory.meets == (memory.found <= memory.limit)
     assert memory.limit == target.machine.dram.capacity_bytes.value
