@@ -59,7 +59,7 @@ def _subjects() -> Iterator[Subject]:
     element, stopping = pe_parameters(rtl_unit("hwsim.rtl.int4")), pe_parameters(rtl_unit("hwsim.rtl.int4_sat"))
     adder = {name: stopping[name] for name in ("P_W", "ACC_W", "SATURATE")}
     array = array_parameters(rtl_unit("hwsim.rtl.int4"), SHAPE, SHAPE)
-    yield Subject("accumulator", "hwsim.rtl.int4_sat", adder, ("corner_tiles", "random_tiles", "pe_exhaustive"))
+    yield Subject("accumulator", "hwsim.rtl.int4_sat", adder, ("output_stationary", "corner_tiles", "pe_exhaustive"))
     yield Subject("pe_ws", "hwsim.rtl.int4", element, ("random_tiles", "gaps", "reset", "pe_exhaustive"))
     yield Subject("pe_os", "hwsim.rtl.int4", element, ("output_stationary",))
     yield Subject("array_ws", "hwsim.rtl.int4", array, ("random_tiles", "gaps", "reset", "corner_tiles", "k_chain"))

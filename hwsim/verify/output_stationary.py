@@ -54,18 +54,19 @@ def os_script(array: Array, a: Codes, w: Codes, pauses: NDArray[np.int64]) -> Os
     cycles = int(ends[-1]) + 2
 
     def held(values: Any, bits: int) -> Any:
-        column = np.zeros((cycles, -(-values.shape[1] * bits // 8)), np.uint8)
+        """``values`` in the cycles of a k; in the others some of them too, which nothing may take."""
+        column = pack_lanes(np.resize(values, (cycles, values.shape[1])), bits)
         column[at] = pack_lanes(values, bits)
         return column
 
     mark = np.zeros((tiles, k), np.uint8)
     first, last = mark.copy(), mark.copy()
     first[:, 0] = last[:, -1] = 1
-    reset = np.zeros((cycles, 1), np.uint8)
-    reset[0] = 1
+    reset, valid = np.zeros((2, cycles, 1), np.uint8)
+    reset[0] = valid[at] = 1
     inputs = {
         "rst": reset,
-        "k_valid": held(np.ones((tiles * k, 1), np.uint8), 1),
+        "k_valid": valid,
         "k_first": held(first.reshape(-1, 1), 1),
         "k_last": held(last.reshape(-1, 1), 1),
         "a_col": held(a.transpose(0, 2, 1).reshape(-1, rows), array.width("A_W")),

@@ -29,9 +29,10 @@ def _icarus() -> None:
             r"cycle \d+: expected no result row",
         ),
         ("pe_os", "first_in ? {ACC_W{1'b0}} : sum", "sum", r"c=0, a=\[.*\] x w=\[.*\]: expected -?\d+, got "),
+        ("accumulator", "if (enable) sum <= psum + product", "sum <= psum + product", r"expected -?\d+, got -?\d+"),
         ("pe_os", "w_out     <= w_in", "w_out     <= {w_in[0], w_in[W_W-1:1]}", r"expected -?\d+, got -?\d+"),
     ],
-    ids=["off-by-one drain", "sums never start anew", "weights turned on their way"],
+    ids=["off-by-one drain", "sums never start anew", "sums move in gaps", "weights turned on their way"],
 )
 def test_planted_bug_is_found(module: str, right: str, wrong: str, message: str, tmp_path: Path) -> None:
     text = (rtl_dir() / f"{module}.v").read_text(encoding="utf-8")
