@@ -190,7 +190,8 @@ def _values(fmt: str) -> NDArray[np.float64]:
 
     bits = _bits(fmt)
     codes = np.arange(1 << bits).astype(element_format(fmt).code_dtype)
-    return np.asarray(decode(codes, fmt), np.float64)
+    with np.errstate(invalid="ignore"):  # a signalling NaN becomes quiet as it widens
+        return np.asarray(decode(codes, fmt), np.float64)
 
 
 def _finite(fmt: str) -> NDArray[np.bool_]:

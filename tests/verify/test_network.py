@@ -67,14 +67,36 @@ def test_layers_and_targets_that_do_not_fit(digits: Graph) -> None:
         rtl_products(hwsim.quantize(hwsim.load_model("mnist-cnn"), h100), h100)
 
 
+@pytest.mark.usefixtures("_verilator")
+@pytest.mark.parametrize("target", ["hwsim-sm4-ws16", "hwsim-nvfp4-ws16"])
+def test_other_arrays_give_the_models_values(target: str) -> None:
+    chip = hwsim.load_target(target)
+    graph = hwsim.quantize(hwsim.load_model("mnist-cnn"), chip)
+    report = verify_network(graph, chip, zoo.data("mnist-cnn").head(2).inputs, layers=["conv*", "fc2"], sim="verilator")
+    assert report.passed, report.first_mismatch
+    assert [row.check for row in report.rows] == ["conv1", "conv2", "fc2", "outputs"]
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("_verilator")
-def test_all_two_thousand_digits_on_the_array() -> None:
+def test_a_layer_of_a_trained_llama_on_the_array() -> None:
+    chip = hwsim.load_target(TARGET)
+    graph = hwsim.quantize(hwsim.load_model("tiny-llama"), chip)
+    inputs = hwsim.load_data("tiny-llama").head(1).inputs
+    report = verify_network(graph, chip, inputs, layers=["blk.0.*"], sim="verilator")
+    assert report.passed, report.first_mismatch
+    assert len(report.rows) == 10  # q, k, v, qk, pv, o, gate, up, down; outputs
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("_verilator")
+@pytest.mark.parametrize("target", [TARGET, "hwsim-sm4-ws16", "hwsim-nvfp4-ws16"])
+def test_all_two_thousand_digits_on_the_array(target: str) -> None:
     found = {}
     for backend in ("model", "rtl"):
         began = time.perf_counter()
         done = CliRunner().invoke(
-            command, ["mnist-cnn", "--target", TARGET, "--backend", backend, "--json"], obj="hwsim emulate"
+            command, ["mnist-cnn", "--target", target, "--backend", backend, "--json"], obj="hwsim emulate"
         )
         assert done.exit_code == 0, done.output
         found[backend] = json.loads(done.stdout)["results"]
