@@ -151,7 +151,8 @@ def page(held: dict[str, dict[str, Any]]) -> str:
         "Each network run bit for bit as the chip's unit computes (`python bench/zoo.py`); ranges by `mse` on the",
         "network's calibration inputs, weights rounded to nearest, nothing tuned. 95% intervals: Wilson's for shares,",
         "else inputs drawn again. *float* is the float32 network on the same inputs. Evidence is that of the unit's",
-        "arithmetic. **poor**: more than a tenth worse than float.",
+        "arithmetic. n counts the first inputs of the data set (Magika's are sorted by type: 24 of them are few types).",
+        "**poor**: more than a tenth worse than float.",
         "",
     ]
     for name in MODELS:
