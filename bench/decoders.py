@@ -3,9 +3,9 @@
     python bench/decoders.py --model smollm2-135m --out reports/decoders            # every row that is not there yet
     python bench/decoders.py --model smollm2-135m --only float rtn:4:32:sym gptq:4:32:sym
 
-A row is METHOD:BITS:GROUP:sym|asym. Each row's losses go to OUT/MODEL.jsonl as soon as they are there, so that a run can
-be broken off and gone on with; OUT/MODEL.md is made from it. Ranges and curvature come from the zoo's calibration
-windows, which are other pages than the test windows.
+A row is METHOD:BITS:GROUP:sym|asym. Each row's losses go to OUT/MODEL.jsonl as soon as they are there, so that a run
+can be broken off and gone on with; bench/decoder_report.py makes the report of it. Ranges and curvature come from the
+zoo's calibration windows, which are other pages than the test windows.
 """
 
 from __future__ import annotations
@@ -32,17 +32,10 @@ METHODS = {
     "gptq": ("mse", "gptq", "none"),
     "awq+gptq": ("mse", "gptq", "awq"),
 }
-MEANING = {
-    "rtn": "round to nearest, range of the group",
-    "clip": "round to nearest, range of least square error",
-    "awq": "activation-aware scaling, then clip",
-    "gptq": "error-compensating rounding on clip's scales",
-    "awq+gptq": "both",
-}
+FORMATS = {"4": "int4", "3": "int3_sm", "2": "int2"}
 CALIBRATION = 4
 """Windows that ranges and curvature come from."""
 GRID = [f"{m}:{b}:{g}:{s}" for b in (4, 3, 2) for g in (32, 128) for m in METHODS for s in ("sym",)]
-FORMATS = {"4": "int4", "3": "int3_sm", "2": "int2"}
 
 
 def recipe(row: str) -> Recipe:

@@ -1,9 +1,10 @@
 """Store weights layer by layer, watching what the layers before, already stored, have made of the calibration data.
 
-The float network and the quantized one run side by side. At each matrix product the weight first moves to where it
-gives the float network's sums from the quantized network's inputs (least squares, drawn to the old weight), then it is
-rounded (``Recipe.weight_method``), then the bias takes up the difference of the means (``Recipe.correct_bias``; Nagel,
-van Baalen, Blankevoort and Welling, arXiv 1906.04721, section 4.2).
+The float network and the quantized one run side by side. At each matrix product the weight first moves, where inputs
+are stored in few bits, to where it gives the float network's sums from the quantized network's inputs (least squares,
+drawn to the old weight; with inputs of 16 bits it would fit the calibration text instead), then it is rounded
+(``Recipe.weight_method``), then the bias takes up the difference of the means (``Recipe.correct_bias``; Nagel, van
+Baalen, Blankevoort and Welling, arXiv 1906.04721, section 4.2).
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from hwsim.numerics import QTensor
 from hwsim.quant.gptq import DAMPING, damped, refined, round_with_scales
 from hwsim.quant.moments import Moments
 from hwsim.quant.recipe import Recipe
-from hwsim.quant.store import store_weight
+from hwsim.quant.store import is_coarse, store_weight
 
 Array = NDArray[np.float32]
 Both = tuple[Array, Array]
@@ -165,7 +166,7 @@ def _layer(graph: Graph, node: Node, recipe: Recipe, seen: Moments) -> tuple[QTe
     if recipe.weight_method == "gptq":
         images = any(n.op == "Conv" for n in graph.nodes)
         moved = wanted
-        if seen.rows >= DETERMINED * k:
+        if seen.rows >= DETERMINED * k and is_coarse(recipe.activations.format):
             loose = damped(qq, DRAWN_BY_IMAGES if images else DAMPING)
             turned = np.swapaxes(wanted @ (fq + loose - qq), 1, 2)
             moved = np.swapaxes(np.linalg.solve(loose, turned), 1, 2)

@@ -20,6 +20,11 @@ def takes_range(fmt: str) -> bool:
     return not isinstance(entry, BlockFormat) and (entry.is_integer or entry.bits < 16)
 
 
+def is_coarse(fmt: str) -> bool:
+    """True for storage of few bits: where a scale is chosen, or a block format makes one."""
+    return isinstance(formats[fmt], BlockFormat) or takes_range(fmt)
+
+
 def store_weight(weight: NDArray[np.float32], scheme: Scheme) -> QTensor:
     """Store a weight [out, in, ...] after ``scheme``; groups and blocks run along dimension 1, the input channels.
 
