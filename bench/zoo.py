@@ -152,8 +152,8 @@ def page(held: dict[str, dict[str, Any]]) -> str:
         "network's calibration inputs, weights rounded to nearest, nothing tuned. 95% intervals: Wilson's for shares,",
         "else inputs drawn again. *float* is the float32 network on the same inputs. Evidence is that of the unit's",
         "arithmetic. n counts the first inputs of the data set (Magika's are sorted by type: 24 are few types).",
-        "**poor**: more than a tenth worse than float. Magika fails where vector operations are in FP16, not in BF16 or",
-        "FP32: it sums squares over 512 places, which we take to leave FP16's range.",
+        "**poor**: more than a tenth worse than float. Magika fails where vector operations are in FP16, not in BF16",
+        "or FP32: it sums squares over 512 places, which we take to leave FP16's range.",
         "",
     ]
     for name in MODELS:
