@@ -95,9 +95,9 @@ def read_commands(sources: Sequence[Path], top: str, parameters: Mapping[str, in
 
 
 def _literal(value: int | str) -> str:
-    """A string as the bits that Verilog makes of it: ``hierarchy`` takes no other."""
+    """Strings and negative numbers as the bits that Verilog makes of them: ``hierarchy`` takes no other."""
     if isinstance(value, int):
-        return str(value)
+        return str(value) if value >= 0 else f"32'sb{value % (1 << 32):032b}"
     return f"{8 * len(value)}'b" + "".join(f"{byte:08b}" for byte in value.encode("ascii"))
 
 
