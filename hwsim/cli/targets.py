@@ -68,6 +68,8 @@ def _peak(target: Target) -> str:
 
 
 def _page(target: Target) -> str:
+    from hwsim.report.chip import draw_chip
+
     head = facts(
         (
             (target.name, target.title),
@@ -97,7 +99,7 @@ def _page(target: Target) -> str:
         right=(1,),
     )
     sources = facts([(key, _source(target, key)) for key in target.sources])
-    return "\n\n".join((head, modes, numbers, sources))
+    return "\n\n".join((head, draw_chip(target), modes, numbers, sources))
 
 
 def _stored(tensor: object) -> str:

@@ -12,6 +12,7 @@ from hwsim.emulate.analog import AnalogProduct
 from hwsim.errors import TargetError
 from hwsim.numerics import encode
 from hwsim.target import AnalogMachine, Target, load_target
+from tests.oracles import need_heavy_module
 
 UNIT = "hwsim.rtl.int8"
 CHIPS = ("cim-hermes", "cim-isaac", "photonic-mars", "photonic-tempo")
@@ -142,3 +143,38 @@ def test_noise_reaches_the_networks_answers() -> None:
     noisy = Target.model_validate(data)
     assert right(target) > 0.95
     assert right(noisy) < 0.9
+
+
+def test_aihwkit_converts_alike() -> None:
+    """IBM's kit, its PyTorch tile of 256 inputs with the same range, resolution and noise. Only sums beyond the range
+    differ, by half a step: the kit clips at the range, a converter at its last code."""
+    need_heavy_module("aihwkit")
+    import torch
+    from aihwkit.nn import AnalogLinear
+    from aihwkit.simulator.configs import BoundManagementType, NoiseManagementType, TorchInferenceRPUConfig
+
+    a, b = operands(200, 32, 256)
+
+    def kit(noise: float) -> Any:
+        config = TorchInferenceRPUConfig()
+        forward = config.forward
+        forward.inp_res, forward.inp_noise, forward.w_noise = -1, 0.0, 0.0
+        forward.out_bound, forward.out_noise, forward.out_res = 12.0, noise, 1 / 255
+        forward.noise_management, forward.bound_management = NoiseManagementType.NONE, BoundManagementType.NONE
+        config.mapping.max_input_size, config.mapping.weight_scaling_omega = 256, 0.0
+        layer = AnalogLinear(256, 32, bias=False, rpu_config=config)
+        layer.set_weights(torch.tensor(b / 128, dtype=torch.float32))
+        layer.eval()
+        with torch.no_grad():
+            return layer(torch.tensor(a / 128, dtype=torch.float32)).numpy() * 128 * 128
+
+    def ours(noise: float) -> Any:
+        read = quantity(noise) if noise else None
+        spec = machine("cim-hermes", programming_noise=None, drift=None, read_noise=read)
+        return AnalogProduct(spec, "layer")(codes(a), codes(b), None, UNIT)
+
+    exact, step = a @ b.T, 24 / 255 * 128 * 128
+    inside = np.abs(exact) < 12 * 128 * 128 - step
+    assert np.abs(kit(0.0) - ours(0.0))[inside].max() < 2
+    assert np.abs(kit(0.0) - ours(0.0)).max() <= step / 2 + 2
+    assert (ours(0.06) - exact).std() == pytest.approx((kit(0.06) - exact).std(), rel=0.03)

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from hwsim.errors import DataError, FormatError, ModelError
+from hwsim.errors import DataError, FormatError, ModelError, TargetError
 from hwsim.perf import estimate, workload
+from hwsim.perf.gpu_links import collective_s
 from hwsim.perf.workloads import NAMES
 from hwsim.target import load_target
 
@@ -90,3 +91,42 @@ def test_h100_prefill_against_silicon() -> None:
             errors += [abs(found.seconds * 1e6 / float(row["us"]) - 1), abs(found.joules * 1e3 / float(row["mJ"]) - 1)]
     assert len(errors) == 6
     assert max(errors) < 0.08
+
+
+@pytest.mark.parametrize("chips", [2, 4, 8])
+def test_chips_share_a_transformer(chips: int) -> None:
+    """Products and weights are an equal part each; all chips together do what one does alone."""
+    one = workload("llama2-7b", batch=4, context=1024, weights="bf16")
+    part = workload("llama2-7b", batch=4, context=1024, weights="bf16", chips=chips)
+    assert part.macs == one.macs
+    assert part.weight_elements == one.weight_elements
+    joins = [op for op in part.ops if op.op in ("AllReduce", "AllGather")]
+    assert len(joins) == 2 * 32 + 1
+    assert joins[0].output_elements == 4 * 4096
+    target = load_target("nvidia-h100")
+    alone, shared = estimate(one, target), estimate(part, target)
+    assert alone.seconds / chips < shared.seconds < alone.seconds
+    assert shared.joules == pytest.approx(chips * sum(row.total_pj for row in shared.rows) / 1e12)
+    joined = sum(row.seconds for row in shared.rows if row.op == "AllReduce")
+    assert joined == pytest.approx(64 * collective_s("all_reduce", 4 * 4096 * 2, chips, target))
+
+
+def test_what_chips_cannot_share() -> None:
+    with pytest.raises(DataError, match="divide 12 heads, found 5"):
+        workload("gpt2", chips=5)
+    with pytest.raises(DataError, match="for transformers"):
+        workload("resnet50", chips=2)
+    with pytest.raises(TargetError, match="no links to other chips"):
+        estimate(workload("gpt2", chips=2, weights="int8"), load_target("google-tpu-v5e"))
+
+
+def test_a_narrow_cache_is_read_in_fewer_bytes() -> None:
+    target = load_target("nvidia-h100")
+    wide, narrow = (
+        next(row for row in estimate(work, target).rows if row.name == "layer0.scores").dram_bytes
+        for work in (
+            workload("llama2-7b", batch=8, context=2048, weights="bf16"),
+            workload("llama2-7b", batch=8, context=2048, weights="bf16", kv_cache="fp8_e4m3fn"),
+        )
+    )
+    assert narrow == wide / 2
