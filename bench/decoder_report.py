@@ -86,9 +86,9 @@ def main() -> None:
     """Write the report."""
     meaning = "\n".join(f"- `{name}`: {text}." for name, text in MEANING.items())
     note = f"""Weights of every product, the output layer too, in integers of few bits with a float32 scale a group,
-symmetric;
-embedding, activations and attention stay in float32 (perplexity of the float network with quantized weights, not
-bit for bit). 3 bits are sign and magnitude, -3 to 3.
+symmetric; embedding, activations and attention stay in float32 (perplexity of the float network with quantized weights,
+not bit for bit). 3 bits are sign and magnitude, -3 to 3. Rows that are not here were not measured. On eight windows a
+difference of 0.2 in tiny-llama's perplexity is noise.
 
 {meaning}
 """
