@@ -64,10 +64,11 @@ def _subjects() -> Iterator[Subject]:
     yield Subject("pe_os", "hwsim.rtl.int4", element, ("output_stationary",))
     yield Subject("array_ws", "hwsim.rtl.int4", array, ("random_tiles", "gaps", "reset", "corner_tiles", "k_chain"))
     yield Subject("array_os", "hwsim.rtl.int4", array, ("output_stationary",))
-    for module, unit in (("requantizer", "requantizer_int4"), ("sparse_2to4",) * 2, ("zero_point",) * 2):
-        entry = case_unit(unit)
+    yield Subject("requantizer", "requantizer_int4", {})  # its own defaults are those of int4
+    for module in ("sparse_2to4", "zero_point"):
+        entry = case_unit(module)
         if entry is not None:
-            yield Subject(module, unit, entry.parameters)
+            yield Subject(module, module, entry.parameters)
 
 
 def subjects() -> Mapping[str, Subject]:
