@@ -266,7 +266,7 @@ REASONS = {
     (
         "s8",
         "64 x 6144 x 4096",
-    ): "behind its launch it reads 2.5e12 B/s, where 64 x 12288 reads 2.1e12: one share for both",
+    ): "it reads 2.5e12 B/s after its launch, 64 x 12288 reads 2.1e12: one share for both",
     ("s8", "32 x 11008 x 4096"): "as 64 x 6144",
     ("f16", "3136 x 256 x 64"): "2.8 us: one step of k, whose kernel overlaps the one before more than the launch says",
     ("w4a16", "16 x 6144 x 4096"): "768 blocks at four an SM make 1.5 waves; the model counts work, not waves",
@@ -283,7 +283,7 @@ REASONS = {
 HISTORY = (
     "## First contact",
     "",
-    "The model that was fitted to gemm.csv and nets.csv alone met 125 products (17 of them again) and 31 networks, measured",
+    "The model fitted to gemm.csv and nets.csv alone met 125 products (17 of them again) and 31 networks, measured",
     "afterwards on an H100 (held_gemm.csv, held_nets.csv), with these mean absolute errors of latency: f16 7.6%, bf16",
     "7.0%, tf32 9.4%, e4m3 4.0%, s8 10.7%, w4a16 2.9%; Llama-3-8B 2.6%, BERT 3.2%, GPT-2 9.4%; MobileNetV2 (as eager",
     "NCHW tensors) 25%. What they showed: kernels for unaligned rows, k cut among blocks, INT8's and TF32's few tiles,",
