@@ -91,11 +91,16 @@ def dot_unit(unit: MatrixUnit) -> CaseUnit:
 
     def draw(rng: np.random.Generator, count: int) -> dict[str, NDArray[Any]]:
         """Operands anywhere, infinities and NaN in a few; sums of the size of products, and of any."""
+        from hwsim.numerics import encode
+
         made = {}
         for name, fmt in (("a", unit.a_format), ("b", unit.b_format)):
             codes = rng.integers(0, 1 << bits[fmt], (count, unit.products))
             tame = rng.random((count, 1)) < 0.98
             codes = np.where(tame & ~_finite(fmt)[codes], 0, codes)
+            if bits[fmt] > PAIRED_BITS:  # wide formats: most near 1, or every sum overflows or drowns
+                near = encode(rng.normal(0, 2, codes.shape).astype(np.float32), fmt).astype(np.int64)
+                codes = np.where(rng.random((count, 1)) < 0.6, near, codes)
             made[name] = np.where(rng.random(codes.shape) < 0.1, 0, codes)
         c = _floats(rng.normal(0, 8, count), unit.accumulator)
         c = np.where(rng.random(count) < 0.2, rng.choice(_sums(unit), count), c)
