@@ -390,7 +390,8 @@ def figure(judged: Sequence[Miss]) -> str:
         out = []
         for miss in judged:
             error, size = (miss.energy, miss.row.mj) if energy else (miss.latency, miss.row.us)
-            out.append((miss.row.kind, size, 1 + error, f"{miss.row.kind} {miss.row.label}: {error:+.1%}"))
+            kind = miss.row.kind if miss.row.kind in TYPES else "networks"
+            out.append((kind, size, 1 + error, f"{miss.row.kind} {miss.row.label}: {error:+.1%}"))
         return out
 
     return draw(
