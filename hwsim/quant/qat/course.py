@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import json
 import math
+import warnings
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -326,8 +327,10 @@ class _State:
         self.optimizer.load_state_dict(whole)
         for name, value in about["coefficients"].items():
             self.network.stores[name].coefficient = value
-        for _ in range(about["schedule"]):
-            self.schedule.step()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # the optimizer's steps were taken before the run was killed
+            for _ in range(about["schedule"]):
+                self.schedule.step()
         self.loss = about["loss"]
         self.curve = [Epoch(**row) for row in about["curve"]]
         done: int = about["done"]

@@ -103,8 +103,6 @@ class FakeQuant(nn.Module):  # type: ignore[misc]  # torch is untyped here
             return Through.apply(x, torch.from_numpy(self.stored(x).dequantize()))
         scale = self.scale_of(x)
         held = self.stored(x, scale)
-        if self.training and self.learning.estimator == "scaled":
-            self._descend(x)
         wide = _spread(scale, x, self.params)
         offset = None if self.offset is None else _spread(self.offset, x, self.params)
         return _Round.apply(x, wide, offset, held, self)
@@ -167,18 +165,21 @@ class FakeQuant(nn.Module):  # type: ignore[misc]  # torch is untyped here
             scale = scale + (nearest - scale).detach()
         return scale
 
-    def _descend(self, x: Tensor) -> None:
-        """Learn the coefficient: d(loss)/d(coefficient) is minus what it moved last time this step's gradient."""
+    def descend(self, gradient: Tensor, distance: Tensor) -> None:
+        """Learn the coefficient: d(loss)/d(coefficient) is minus what it moved last time this step's gradient.
+
+        Args:
+            gradient: with respect to what is stored, as the coefficient left it.
+            distance: of the stored numbers from what is read, in steps of the scale.
+        """
+        flat = gradient.contiguous()  # a checkpoint keeps no strides, and sums go by them
         moved = self.memory
-        if x.requires_grad and moved is not None:
-
-            def learn(gradient: Tensor) -> None:
-                size = float(gradient.norm() * moved.norm())
-                if gradient.shape == moved.shape and size > 0:
-                    self.coefficient += _STEP * float((gradient * moved).sum()) / size
-                    self.coefficient = min(max(self.coefficient, 0.0), 1.0)
-
-            x.register_hook(learn)
+        if moved is not None and moved.shape == flat.shape:
+            size = float(flat.norm() * moved.norm())
+            if size > 0:
+                self.coefficient += _STEP * float((flat * moved).sum()) / size
+                self.coefficient = min(max(self.coefficient, 0.0), 1.0)
+        self.memory = flat.abs() * distance.contiguous()
 
 
 class Through(torch.autograd.Function):  # type: ignore[misc]  # torch is untyped here
@@ -218,7 +219,7 @@ class _Round(torch.autograd.Function):  # type: ignore[misc]  # torch is untyped
         if owner.learning.estimator == "scaled":
             distance = torch.where(inside, (x - read) / scale, torch.zeros_like(x))
             passed = passed * (1 + owner.coefficient * gradient.sign() * distance)
-            owner.memory = (gradient * inside).abs() * distance
+            owner.descend(passed, distance)
         step = None
         if ctx.needs_input_grad[1]:
             ends = torch.where(below, owner.least - zero, owner.most - zero)
