@@ -181,7 +181,7 @@ def _acts(
     for at in range(count):
         tile = _tile(plan, rng, DEPTH if at < 2 else int(rng.integers(1, DEPTH, endpoint=True)), 2)
         # the first before anything has moved, the second while results leave, the others anywhere
-        when = (1, _cycles(plan, tile))[at] if at < 2 else int(rng.integers(1, _cycles(plan, tile)))
+        when = (0, _cycles(plan, tile))[at] if at < 2 else int(rng.integers(1, _cycles(plan, tile)))
         acts.append(([tile], at >= 2 and bool(rng.random() < 0.5), when))
         acts.append(([_tile(plan, rng, int(rng.integers(1, DEPTH, endpoint=True)), 1)], False, None))
     return acts

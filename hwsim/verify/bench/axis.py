@@ -116,7 +116,8 @@ class Bench:
             for fold in tile:
                 self.send(fold)
         if told["reset_after"] is not None:
-            await ClockCycles(self.dut.aclk, told["reset_after"])
+            if told["reset_after"]:
+                await ClockCycles(self.dut.aclk, told["reset_after"])
             error = self.dut.error.value == 1
             self.pause(False)
             await self.reset(random.randint(1, 3))
