@@ -80,17 +80,17 @@ def compare(
     chips = _targets(targets)
     for chip in chips:
         chip.precision(precision)
-    test = _dataset(graph, data, "data")
+    test = dataset_of(graph, data, "data")
     if limit is not None:
         test = test.head(limit)
-    ranges, notes = (None, ()) if is_quantized(graph) else _calibration(graph, data, calibration, test)
+    ranges, notes = (None, ()) if is_quantized(graph) else calibration_of(graph, data, calibration, test)
     if recipe is not None and ranges is None:
         raise RecipeError("the model is quantized already, and no recipe changes it", where=graph.name)
     if calibrator not in CALIBRATORS:
         raise unknown(RecipeError, "calibrator", calibrator, CALIBRATORS)
     if backend not in BACKENDS:
         raise unknown(DataError, "backend", backend, BACKENDS)
-    setting = _Setting(graph, test, ranges, precision, calibrator, batch, backend, recipe, _metric(graph))
+    setting = _Setting(graph, test, ranges, precision, calibrator, batch, backend, recipe, metric_of(graph))
     # Whatever does not fit shows here, before the long work.
     bound = [_bound(setting, chip, show) for chip in chips]
     baseline = _float_answers(setting, show)
@@ -98,15 +98,15 @@ def compare(
     names = ", ".join(chip.title for chip in chips)
     return Comparison(
         model=graph.name,
-        title=f"{_title(graph)} on {names}" if len(chips) == 1 else f"{_title(graph)} on {len(chips)} chips",
+        title=f"{title_of(graph)} on {names}" if len(chips) == 1 else f"{title_of(graph)} on {len(chips)} chips",
         data=test.name,
         n=len(test),
         results=results,
-        created=_now(),
+        created=now(),
         command=command,
-        versions=_versions(),
-        hashes=dict(_hashes(model, graph, test, chips)),
-        notes=tuple(note for note in (*_provenance(graph), test.note, *notes) if note),
+        versions=versions(),
+        hashes=dict(hashes(model, graph, test, chips)),
+        notes=tuple(note for note in (*provenance_of(graph), test.note, *notes) if note),
     )
 
 
@@ -172,7 +172,7 @@ def _on_target(
         measured = metric.score(run.output, test.labels)
         score = Score(metric.name, measured, len(test), whole, metric.lower_is_better)
     elif test.labels is not None:
-        accuracy = Accuracy.of(_classes(run.output), test.labels, baseline, metric="top-1")
+        accuracy = Accuracy.of(classes_of(run.output), test.labels, baseline, metric="top-1")
     health = list(_health(run))
     return target_result(chip, costs, accuracy=accuracy, trace=run.trace.tiles, health=health, score=score)
 
@@ -203,19 +203,20 @@ def _float_answers(setting: _Setting, show: Progress) -> NDArray[Any] | None:
     for start in range(0, len(test), step):
         rows = test.inputs[start : start + step]
         output = float_reference.run(graph, {graph.inputs[0]: rows})[graph.outputs[0]]
-        parts.append(_classes(output) if metric is None else metric.figures(output, rows))
+        parts.append(classes_of(output) if metric is None else metric.figures(output, rows))
         show("float32 reference", min(start + step, len(test)), len(test))
     return np.concatenate(parts)
 
 
-def _metric(graph: Graph) -> Metric | None:
+def metric_of(graph: Graph) -> Metric | None:
     """What a zoo network is scored by; None where right answers are counted."""
     from hwsim import zoo
 
     return METRICS.get(zoo.entry(graph.name).metric) if graph.name in zoo.names() else None
 
 
-def _classes(outputs: NDArray[Any]) -> NDArray[np.intp]:
+def classes_of(outputs: NDArray[Any]) -> NDArray[np.intp]:
+    """The class that each output [n, ...] names: index of the largest number."""
     found: NDArray[np.intp] = np.argmax(outputs.reshape(len(outputs), -1), axis=1)
     return found
 
@@ -227,7 +228,8 @@ def _targets(targets: Target | Source | Sequence[Target | Source]) -> list[Targe
     return [as_target(target) for target in given]
 
 
-def _dataset(graph: Graph, data: Dataset | Source | None, what: str) -> Dataset:
+def dataset_of(graph: Graph, data: Dataset | Source | None, what: str) -> Dataset:
+    """The inputs that were named, or the zoo network's own."""
     from hwsim import zoo
 
     if isinstance(data, Dataset):
@@ -243,14 +245,14 @@ def _dataset(graph: Graph, data: Dataset | Source | None, what: str) -> Dataset:
     return zoo.data(graph.name)
 
 
-def _calibration(
+def calibration_of(
     graph: Graph, data: Dataset | Source | None, calibration: Dataset | Source | None, test: Dataset
 ) -> tuple[Dataset, tuple[str, ...]]:
     """Calibration inputs, and what a reader must know of them."""
     from hwsim import zoo
 
     if calibration is not None:
-        found = _dataset(graph, calibration, "calibration data").head(CALIBRATION)
+        found = dataset_of(graph, calibration, "calibration data").head(CALIBRATION)
         return found, (f"Ranges were picked on {len(found)} inputs of {found.name}.",)
     if data is None and "calib" in zoo.entry(graph.name).splits:
         found = zoo.data(graph.name, "calib").head(CALIBRATION)
@@ -259,13 +261,15 @@ def _calibration(
     return found, (f"Ranges were picked on {len(found)} of the very inputs that accuracy is measured on.",)
 
 
-def _title(graph: Graph) -> str:
+def title_of(graph: Graph) -> str:
+    """The network's name for people."""
     from hwsim import zoo
 
     return zoo.entry(graph.name).title if graph.name in zoo.names() else graph.name
 
 
-def _provenance(graph: Graph) -> tuple[str, ...]:
+def provenance_of(graph: Graph) -> tuple[str, ...]:
+    """Where a zoo network comes from, as a sentence for the reader."""
     from hwsim import zoo
 
     if graph.name not in zoo.names():
@@ -274,14 +278,15 @@ def _provenance(graph: Graph) -> tuple[str, ...]:
     return (f"Network: {entry.source}. Licence: {entry.licence}.",)
 
 
-def _now() -> str:
+def now() -> str:
     """Now in UTC, or the moment that SOURCE_DATE_EPOCH states, so that a build can repeat its bytes."""
     stated = os.environ.get("SOURCE_DATE_EPOCH", "")
     moment = int(stated) if stated.isdigit() else time.time()
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(moment))
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """hwsim, Python, and the packages that numbers may depend on."""
     import platform
     from importlib.metadata import version
 
@@ -291,7 +296,7 @@ def _versions() -> dict[str, str]:
     return {**found, **{name: version(name) for name in ("numpy", "numba", "onnx")}}
 
 
-def _hashes(model: Graph | Source, graph: Graph, test: Dataset, chips: list[Target]) -> Iterator[tuple[str, str]]:
+def hashes(model: Graph | Source, graph: Graph, test: Dataset, chips: list[Target]) -> Iterator[tuple[str, str]]:
     """Of files where there are files, else of contents."""
     path = None if isinstance(model, Graph) else Path(model)
     known = path is not None and path.is_file()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from hwsim.cli.common import console, json_option, progress, writable_folder
+from hwsim.cli.common import console, emit_json, json_option, progress, writable_folder
 from hwsim.cli.recipe_options import Choices, recipe_options
 
 
@@ -36,7 +36,12 @@ from hwsim.cli.recipe_options import Choices, recipe_options
     show_default=True,
     help="What computes the matrix products: the golden model, or the target's Verilog in a simulator.",
 )
-@click.option("--out", metavar="DIR", help="Write report.html and run.json there.")
+@click.option(
+    "--why",
+    is_flag=True,
+    help="Say which causes and layers the loss comes from, on the first 256 inputs or --limit of them.",
+)
+@click.option("--out", metavar="DIR", help="Write report.html and run.json there; with --why also why-TARGET.html.")
 @json_option
 @click.pass_context
 def command(
@@ -50,6 +55,7 @@ def command(
     limit: int | None,
     batch: int,
     backend: str,
+    why: bool,
     out: str | None,
     as_json: bool,
 ) -> None:
@@ -58,8 +64,12 @@ def command(
     Prints answers, latency, throughput and energy side by side, each with the kind of evidence it rests on.
     """
     from hwsim.comparing import compare
-    from hwsim.report import dumps, print_comparison, write_report
+    from hwsim.report import dumps, print_comparison, print_why, to_json, why_dict, write_report, write_why
 
+    if why and backend == "rtl":
+        raise click.UsageError("--why swaps the golden model's arithmetic; it goes without --backend rtl")
+    recipe = None if choices.plain else choices.recipe
+    reasons = []
     folder = writable_folder(out) if out is not None else None
     with progress() as show:
         comparison = compare(
@@ -69,19 +79,47 @@ def command(
             calibration=calibration,
             precision=precision,
             calibrator=choices.calibrator,
-            recipe=None if choices.plain else choices.recipe,
+            recipe=recipe,
             limit=limit,
             batch=batch,
             backend=backend,
             progress=show,
             command=str(ctx.obj),
         )
+        if why:
+            from hwsim.attributing import attribute
+
+            reasons = [
+                attribute(
+                    model,
+                    target,
+                    data,
+                    calibration=calibration,
+                    precision=precision,
+                    calibrator=choices.calibrator,
+                    recipe=recipe,
+                    limit=limit,
+                    progress=show,
+                    command=str(ctx.obj),
+                )
+                for target in targets
+            ]
     if folder is not None:
         write_report(comparison, folder / "run.json")
         write_report(comparison, folder / "report.html")
-    if as_json:
+        for reason in reasons:
+            for suffix in (".json", ".html"):
+                write_why(reason, folder / f"why-{reason.target.name}{suffix}")
+    if as_json and why:
+        found = {"comparison": to_json(comparison), "why": [why_dict(reason) for reason in reasons]}
+        emit_json("hwsim.emulate.why/1", found)
+    elif as_json:
         click.echo(dumps(comparison), nl=False)
     else:
         print_comparison(comparison, console())
+        for reason in reasons:
+            print_why(reason, console())
         if folder is not None:
+            for reason in reasons:
+                click.echo(str(folder / f"why-{reason.target.name}.html"))
             click.echo(str(folder / "report.html"))

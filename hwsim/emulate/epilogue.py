@@ -18,6 +18,8 @@ from hwsim.numerics.threads import split
 
 Float = NDArray[np.float32]
 _INT32 = np.iinfo(np.int32)
+REAL = "real"
+"""No chip's rule: what requantizers come near. It is there to say what a chip's own rule costs."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -77,11 +79,12 @@ def store(
     Integer sums into an integer format requantize as declared: ``fp32`` multiplies by the float32 ratio of scales and
     rounds to nearest even; ``fixed_point`` multiplies by a 31-bit integer and shifts right, rounding half up; the rules
     of TensorFlow Lite, which depend on the operator ``op``, are in ``hwsim.emulate.tflite``. Everything else, and
-    storage with a rounding or zeros of its own, is scaled to real numbers in float32 and encoded.
+    storage with a rounding or zeros of its own, is scaled to real numbers in float32 and encoded; so is all of it under
+    ``REAL``.
     """
     entry = element_format(quant.format)
     whole = sums.acc.dtype == np.int32 and sums.bias is None and entry.is_integer and quant.plain
-    if not whole or quant.scale is None:
+    if not whole or quant.scale is None or requantize == REAL:
         return quant.quantize(reals(sums, clamps, "fp32")).codes
     if requantize in tflite.RULES:
         return tflite.store_sums(sums.acc, sums.scale.astype(np.float64), clamps, quant, requantize, op)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from hwsim.report.attribution import WHY_SCHEMA, Attribution, Measure, Swap
     from hwsim.report.build import summarise, target_result
     from hwsim.report.document import SCHEMA, dumps, from_json, read, to_json
     from hwsim.report.html import render_html
@@ -23,11 +24,13 @@ if TYPE_CHECKING:
         TileRow,
         wilson,
     )
-    from hwsim.report.terminal import print_comparison, print_estimate
+    from hwsim.report.terminal import print_comparison, print_estimate, print_why
     from hwsim.report.text import render_csv, render_markdown
-    from hwsim.report.write import SUFFIXES, write_report
+    from hwsim.report.why import render_why, why_dict, why_json
+    from hwsim.report.write import SUFFIXES, write_report, write_why
 
 _HOMES = {
+    **dict.fromkeys(("WHY_SCHEMA", "Attribution", "Measure", "Swap"), "attribution"),
     **dict.fromkeys(("summarise", "target_result"), "build"),
     **dict.fromkeys(("SCHEMA", "dumps", "from_json", "read", "to_json"), "document"),
     **dict.fromkeys(("render_html",), "html"),
@@ -38,20 +41,25 @@ _HOMES = {
         ),
         "model",
     ),
-    **dict.fromkeys(("print_comparison", "print_estimate"), "terminal"),
+    **dict.fromkeys(("print_comparison", "print_estimate", "print_why"), "terminal"),
     **dict.fromkeys(("render_csv", "render_markdown"), "text"),
-    **dict.fromkeys(("SUFFIXES", "write_report"), "write"),
+    **dict.fromkeys(("render_why", "why_dict", "why_json"), "why"),
+    **dict.fromkeys(("SUFFIXES", "write_report", "write_why"), "write"),
 }
 
 __all__ = [
     "SCHEMA",
     "SUFFIXES",
+    "WHY_SCHEMA",
     "Accuracy",
+    "Attribution",
     "Comparison",
     "Declared",
     "Evidence",
     "HealthRow",
+    "Measure",
     "Score",
+    "Swap",
     "TargetResult",
     "TargetSummary",
     "TileRow",
@@ -59,15 +67,20 @@ __all__ = [
     "from_json",
     "print_comparison",
     "print_estimate",
+    "print_why",
     "read",
     "render_csv",
     "render_html",
     "render_markdown",
+    "render_why",
     "summarise",
     "target_result",
     "to_json",
+    "why_dict",
+    "why_json",
     "wilson",
     "write_report",
+    "write_why",
 ]
 
 

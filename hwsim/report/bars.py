@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -101,7 +102,7 @@ def energy_shares(comparison: Comparison, components: Sequence[str]) -> Rows:
         names.append(name)
         values.append(si(result.energy_j, "J"))
     described = "; ".join(f"{name} {value}" for name, value in zip(names, values, strict=True))
-    svg = _bars(
+    svg = bar_picture(
         "energy-shares",
         "Energy an inference by component",
         f"Shares of each target's total: {described}.",
@@ -129,7 +130,7 @@ def layer_energy(result: TargetResult, index: int, components: Sequence[str]) ->
         if top
         else "No layers."
     )
-    return Rows(*_names(groups), values, _bars(f"layers-{index}", title, described, len(groups), bars))
+    return Rows(*_names(groups), values, bar_picture(f"layers-{index}", title, described, len(groups), bars))
 
 
 def time_shares(result: TargetResult, index: int) -> Rows:
@@ -145,7 +146,7 @@ def time_shares(result: TargetResult, index: int) -> Rows:
         width = group.seconds / largest if largest > 0 else 0.0
         vector = not any(row.macs for row in group.rows)
         bars.append(
-            _bar(
+            bar(
                 position,
                 0.0,
                 width,
@@ -157,7 +158,7 @@ def time_shares(result: TargetResult, index: int) -> Rows:
     top = max((group for group in groups if group.single), key=lambda group: group.seconds, default=None)
     described = f"{len(groups)} rows; the longest is {top.name} with {si(top.seconds, 's')}." if top else "No layers."
     title = f"Share of time of each layer on {result.target.title}"
-    return Rows(*_names(groups), values, _bars(f"time-{index}", title, described, len(groups), bars))
+    return Rows(*_names(groups), values, bar_picture(f"time-{index}", title, described, len(groups), bars))
 
 
 def utilisation(result: TargetResult, index: int) -> Rows:
@@ -174,11 +175,11 @@ def utilisation(result: TargetResult, index: int) -> Rows:
             Markup('<rect class="track" x="0" y="{}" width="1000" height="12"/>').format(num(ROW * position + 5))
         )
         bars.append(
-            _bar(position, 0.0, share, f"t{index % 8}", f"{group.name}: {percent(share, 1)} of peak, {bounds} bound")
+            bar(position, 0.0, share, f"t{index % 8}", f"{group.name}: {percent(share, 1)} of peak, {bounds} bound")
         )
     title = f"Utilisation of the matrix unit on {result.target.title}"
     described = "; ".join(f"{group.name} {value}" for group, value in zip(groups, values, strict=True) if value != "–")
-    svg = _bars(f"use-{index}", title, f"{described or 'No matrix layers'}.", len(groups), bars)
+    svg = bar_picture(f"use-{index}", title, f"{described or 'No matrix layers'}.", len(groups), bars)
     return Rows(*_names(groups), tuple(values), svg)
 
 
@@ -316,12 +317,12 @@ def _stack(position: int, parts: Sequence[tuple[str, float]], full: float, name:
     for component, value in parts:
         if value > 0:
             hover = f"{name}, {component}: {si(value * 1e-12 / batch, 'J')}, {percent(value / total, 1)}"
-            drawn.append(_bar(position, at / full, value / full, component_class(component), hover))
+            drawn.append(bar(position, at / full, value / full, component_class(component), hover))
             at += value
     return Markup("").join(drawn)
 
 
-def _bar(position: int, start: float, width: float, kind: str, hover: str) -> Markup:
+def bar(position: int, start: float, width: float, kind: str, hover: str) -> Markup:
     """A bar from ``start`` over ``width`` (0..1 of the width); one that is not nothing stays visible."""
     if width <= 0:
         return Markup("")
@@ -330,7 +331,43 @@ def _bar(position: int, start: float, width: float, kind: str, hover: str) -> Ma
     )
 
 
-def _bars(ident: str, title: str, description: str, rows: int, bars: Sequence[Markup]) -> Markup:
+def signed_rows(
+    ident: str,
+    title: str,
+    names: Sequence[str],
+    numbers: Sequence[float | None],
+    texts: Sequence[str],
+    *,
+    kind: str,
+    least: float = 0.0,
+) -> Rows:
+    """A bar a row from a common zero, to the left where the number is negative; none where it is None.
+
+    Args:
+        names, numbers, texts: of the rows; texts stand at the right and in the bars' hover texts.
+        kind: CSS class of the bars' colour; negative ones are paler.
+        least: the scale reaches at least to here.
+    """
+    known = [number for number in numbers if number is not None and math.isfinite(number)]
+    low, high = min(0.0, *known, 0.0), max(least, *known, 0.0)
+    full = high - low or 1.0
+    drawn = []
+    for position, (name, number, text) in enumerate(zip(names, numbers, texts, strict=True)):
+        if number is None or number == 0:
+            continue
+        held = min(max(number, low), high)
+        start, width = (min(held, 0.0) - low) / full, abs(held) / full
+        drawn.append(bar(position, start, width, f"{kind}{' soft' if held < 0 else ''}", f"{name}: {text}"))
+    if low < 0:
+        x = num(1000 * -low / full)
+        line = Markup('<line class="axis" vector-effect="non-scaling-stroke" x1="{0}" x2="{0}" y1="0" y2="{1}"/>')
+        drawn.append(line.format(x, num(ROW * len(names))))
+    described = "; ".join(f"{name} {text}" for name, text in zip(names, texts, strict=True)) or "Nothing"
+    return Rows(tuple(names), tuple(names), tuple(texts), bar_picture(ident, title, f"{described}.", len(names), drawn))
+
+
+def bar_picture(ident: str, title: str, description: str, rows: int, bars: Sequence[Markup]) -> Markup:
+    """Bars as one picture whose width is whatever the page gives."""
     height = ROW * rows
     view = f' viewBox="0 0 1000 {num(height)}" preserveAspectRatio="none"'
     return picture(ident, title, description, height, Markup("").join(bars), view=view, kind="bars")

@@ -28,12 +28,17 @@ _SIGNED = {"sqnr_db", "measured", "float32"}
 
 def to_json(comparison: Comparison) -> dict[str, Any]:
     """Plain dicts, lists, strings and numbers; an infinite ``sqnr_db`` becomes the string ``"inf"`` or ``"-inf"``."""
-    return {"schema": SCHEMA, **_plain(comparison)}
+    return {"schema": SCHEMA, **plain(comparison)}
 
 
 def dumps(comparison: Comparison) -> str:
     """JSON text, the same bytes for the same comparison."""
-    return json.dumps(to_json(comparison), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    return as_text(to_json(comparison))
+
+
+def as_text(document: Mapping[str, Any]) -> str:
+    """JSON text of plain dicts."""
+    return json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def from_json(document: object, *, where: str = "comparison") -> Comparison:
@@ -83,13 +88,14 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return out
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """A frozen value as dicts, lists, strings and numbers for JSON; infinities become ``"inf"`` and ``"-inf"``."""
     if is_dataclass(value):
-        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+        return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, tuple | list):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     if isinstance(value, float) and math.isinf(value):
         return "inf" if value > 0 else "-inf"
     if value is None or isinstance(value, str):

@@ -2,32 +2,14 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-from functools import lru_cache
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-from markupsafe import Markup
+from typing import Any
 
 from hwsim.report import bars, figures, humanise
 from hwsim.report.document import SCHEMA, dumps
-from hwsim.report.model import KINDS, SUBJECTS, Comparison, Evidence, TargetResult
+from hwsim.report.model import KINDS, SUBJECTS, Comparison, TargetResult
+from hwsim.report.page import KIND_WORDS, Page, facts_of, render
 from hwsim.report.svg import PALETTE, swatch
 from hwsim.report.words import verdicts
-
-if TYPE_CHECKING:
-    import jinja2
-
-_TEMPLATES = Path(__file__).parent / "templates"
-
-KIND_WORDS = {
-    "silicon": "measured on the chip itself",
-    "rtl": "measured in simulation of the circuit's source",
-    "published": "stated by the maker or in print",
-    "derived": "computed from numbers of the kinds above",
-    "assumed": "our own assumption",
-}
 
 METRIC_WORDS = {
     "accuracy": "Accuracy",
@@ -40,22 +22,20 @@ METRIC_WORDS = {
 
 def render_html(comparison: Comparison) -> str:
     """The page. The same comparison always gives the same bytes; names are escaped wherever they come from."""
-    style, script = _text("report.css"), _text("report.js")
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    page: str = (
-        _environment()
-        .get_template("report.html.j2")
-        .render(
-            comparison=comparison,
-            style=Markup(style),
-            script=Markup(script),
-            policy=f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'",
-            schema=SCHEMA,
-            fingerprint=hashlib.sha256(dumps(comparison).encode()).hexdigest(),
-            **_context(comparison),
-        )
+    data = f"{comparison.data}, n = {humanise.count(comparison.n)}" if comparison.n else comparison.data
+    page = Page(
+        kind="report",
+        title=comparison.title,
+        meta=(("network", comparison.model), ("data", data), ("made", comparison.created[:10])),
+        document=dumps(comparison),
+        what="this comparison",
+        schema=SCHEMA,
+        command=comparison.command,
+        facts=facts_of(comparison.created, comparison.seed, comparison.versions),
+        hashes=comparison.hashes,
+        version=comparison.versions.get("hwsim", ""),
     )
-    return page
+    return render("report.html.j2", page, comparison=comparison, **_context(comparison))
 
 
 def _context(comparison: Comparison) -> dict[str, Any]:
@@ -133,41 +113,3 @@ def _layer_rows(result: TargetResult) -> list[dict[str, Any]]:
         }
         for number, row in enumerate(estimate.rows, 1)
     ]
-
-
-def evidence_chip(evidence: Evidence | None) -> Markup:
-    """A label with the kind of evidence; its source on hover."""
-    if evidence is None:
-        return Markup('<span class="ev ev-none" title="nobody stated what this rests on">unstated</span>')
-    hover = f"{evidence.kind}: {evidence.source or KIND_WORDS[evidence.kind]}"
-    return Markup('<span class="ev ev-{}" title="{}">{}</span>').format(evidence.kind, hover, evidence.kind)
-
-
-def _text(name: str) -> str:
-    return (_TEMPLATES / name).read_text(encoding="utf-8")
-
-
-@lru_cache(maxsize=1)
-def _environment() -> jinja2.Environment:
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FileSystemLoader(_TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(
-        si=humanise.si,
-        size=humanise.size,
-        rate=humanise.per_second,
-        percent=humanise.percent,
-        short_percent=humanise.short_percent,
-        points=humanise.points,
-        count=humanise.count,
-        decibels=humanise.decibels,
-        significant=humanise.significant,
-        chip=evidence_chip,
-    )
-    return environment

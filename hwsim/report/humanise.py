@@ -101,6 +101,18 @@ def short_percent(share: float | None) -> str:
     return f"{100 * share:.0f}{THIN}%"
 
 
+def signed_percent(share: float | None) -> str:
+    """A whole percentage that may be negative.
+
+    Example:
+        >>> signed_percent(-0.126).replace(THIN, " ").replace(MINUS, "-"), signed_percent(0.004).replace(THIN, " ")
+        ('-13 %', '<1 %')
+    """
+    if share is None or not math.isfinite(share) or share >= 0:
+        return short_percent(share)
+    return f">{MINUS}1{THIN}%" if share > -0.01 else f"{MINUS}{short_percent(-share)}"
+
+
 def points(difference: float | None, digits: int = 2) -> str:
     """A difference of two shares, in percentage points with its sign.
 

@@ -4,11 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from hwsim.perf.result import COMPONENTS, Constraint, Estimate, LayerEstimate
+from hwsim.report.attribution import Attribution, Swap, sentences
 from hwsim.report.figures import labels_of
-from hwsim.report.humanise import THIN, count, per_second, percent, points, short_percent, si, significant, size
+from hwsim.report.humanise import (
+    THIN,
+    count,
+    decibels,
+    per_second,
+    percent,
+    points,
+    short_percent,
+    si,
+    signed_percent,
+    significant,
+    size,
+)
 from hwsim.report.model import SUBJECTS, Comparison, TargetResult
 from hwsim.report.words import verdicts
 
@@ -93,6 +106,32 @@ def print_estimate(estimate: Estimate, console: Console | None = None, *, limit:
         console.print(line)
 
 
+def print_why(why: Attribution, console: Console | None = None) -> None:
+    """Print a row a cause and a row a layer, and the sentences."""
+    from rich.padding import Padding
+    from rich.text import Text
+
+    console = console or _console()
+    for head, swaps in (("cause", why.causes), ("layer", why.layers)):
+
+        def column(name: str, text: Callable[[Swap], str], swaps: Sequence[Swap] = swaps, **how: Any) -> _Column:
+            return _Column(name, tuple(Text(_plain(text(swap))) for swap in swaps), **how)
+
+        columns = [
+            column(head, lambda swap: swap.name, left=True),
+            column("alone", lambda swap: decibels(swap.alone.sqnr_db)),
+            column("of the noise", lambda swap: short_percent(why.share(swap.alone.noise))),
+            column("without it", lambda swap: decibels(swap.without.sqnr_db)),
+            column("takes away", lambda swap: signed_percent(why.taken_away(swap))),
+        ]
+        if why.metric:
+            columns.append(column(f"{why.metric} without", lambda swap: why.score_text(swap.without.score), spare=1))
+        columns.append(column("what", lambda swap: swap.text, left=True, spare=2))
+        _print_table(why.title if head == "cause" else "", columns, console)
+    for sentence in sentences(why):
+        console.print(Padding(Text(_plain(sentence)), (0, 0, 0, 2)))
+
+
 def _totals(estimate: Estimate) -> list[tuple[str, str, str]]:
     """Name, value and subject of evidence of each total."""
     latency = f"{si(estimate.seconds, 's')} ({count(estimate.cycles)} cycles at {si(estimate.clock_hz, 'Hz')})"
@@ -131,7 +170,13 @@ def _print_table(title: str, columns: list[_Column], console: Console) -> None:
     kept = list(columns)
     while sum(column.width + 3 for column in kept) > console.width and any(column.spare for column in kept):
         kept.remove(max(kept, key=lambda column: column.spare))
-    table = Table(title=Text(_plain(title)), box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False, padding=(0, 1))
+    table = Table(
+        title=Text(_plain(title)) if title else None,
+        box=box.SIMPLE_HEAD,
+        title_justify="left",
+        pad_edge=False,
+        padding=(0, 1),
+    )
     for index, column in enumerate(kept):
         justify: Literal["left", "right"] = "left" if column.left else "right"
         least = min(12, column.width) if index == 0 else None

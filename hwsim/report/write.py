@@ -1,13 +1,14 @@
-"""Write a comparison to a file, whole or not at all."""
+"""Write what a report shows to a file, whole or not at all."""
 
 from __future__ import annotations
 
-import os
-import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from hwsim.errors import DataError, unknown
+from hwsim.io import atomic
+from hwsim.report.attribution import Attribution
 from hwsim.report.document import dumps
 from hwsim.report.model import Comparison
 
@@ -47,37 +48,29 @@ def write_report(comparison: Comparison, path: str | Path) -> Path:
     Raises:
         DataError: an unknown suffix, or the file cannot be written.
     """
-    path = Path(path)
-    render = _RENDERERS.get(path.suffix.lower())
-    if render is None:
-        raise unknown(DataError, "report format", path.suffix or path.name, SUFFIXES, where=str(path))
-    write_text(path, render(comparison))
-    return path
+    return write_as(_RENDERERS, comparison, path)
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write ``text`` as UTF-8 beside ``path`` and move it there; folders on the way are made.
+def write_why(why: Attribution, path: str | Path) -> Path:
+    """Write an attribution as its suffix says: .html or .json.
 
     Raises:
-        DataError: the file cannot be written; nothing is left behind.
+        DataError: an unknown suffix, or the file cannot be written.
     """
-    temporary = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as stream:
-            stream.write(text)
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
-        temporary = None
-    except OSError as error:
-        raise DataError(f"cannot be written: {error.strerror or error}", where=str(path)) from error
-    finally:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
+    from hwsim.report.why import render_why, why_json
+
+    return write_as({".html": render_why, ".json": why_json}, why, path)
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def write_as(renderers: Mapping[str, Callable[[Any], str]], value: Any, path: str | Path) -> Path:
+    """Write ``value`` as the renderer of the path's suffix has it.
+
+    Raises:
+        DataError: an unknown suffix, or the file cannot be written.
+    """
+    path = Path(path)
+    render = renderers.get(path.suffix.lower())
+    if render is None:
+        raise unknown(DataError, "report format", path.suffix or path.name, renderers, where=str(path))
+    atomic.write(path, render(value).encode(), DataError)
+    return path

@@ -148,6 +148,21 @@ def test_emulate_says_when_ranges_come_from_the_test_inputs(say: Say, model: Pat
     assert not any("the very inputs" in note for note in notes)
 
 
+def test_emulate_says_why(say: Say, model: Path, data: Path, tmp_path: Path) -> None:
+    out = tmp_path / "why"
+    said = say("emulate", model, *CHIPS, "--data", data, "--limit", 12, "--why", "--out", out)
+    assert said.status == 0
+    assert said.out.splitlines()[-1] == str(out / "report.html")
+    assert "is the layer to mend" in said.out
+    reasons = [f"why-{chip}{end}" for chip in ("hwsim-int4-ws16", "nvidia-h100") for end in (".html", ".json")]
+    assert sorted(p.name for p in out.iterdir()) == sorted(["report.html", "run.json", *reasons])
+    held = json.loads((out / "why-nvidia-h100.json").read_text())
+    assert (held["schema"], held["n"]) == ("hwsim.attribution/1", 12)
+    both = json.loads(say("emulate", model, *CHIPS, "--data", data, "--limit", 12, "--why", "--json").out)
+    assert [(each["target"]["name"], each["layers"]) for each in both["why"]][1] == ("nvidia-h100", held["layers"])
+    assert say("emulate", model, *CHIPS, "--data", data, "--why", "--backend", "rtl").status == 2
+
+
 def test_report_repeats_the_page_and_joins_runs(say: Say, model: Path, data: Path, tmp_path: Path) -> None:
     for chip in ("hwsim-int4-ws16", "nvidia-h100"):
         assert say("emulate", model, "--target", chip, "--data", data, "--out", tmp_path / chip).status == 0

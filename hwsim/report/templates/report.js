@@ -31,24 +31,26 @@
       });
     });
   });
-  var bar = document.querySelector(".filter");
-  var rows = document.querySelectorAll("#layer-table tbody tr");
-  var search = bar.querySelector("input");
-  var shown = "";
-  function apply() {
-    var text = search.value.trim().toLowerCase();
-    rows.forEach(function (row) {
-      var wanted = (shown === "" || row.dataset.target === shown) && row.cells[2].textContent.toLowerCase().indexOf(text) >= 0;
-      row.hidden = !wanted;
+  document.querySelectorAll(".filter").forEach(function (bar) {
+    var rows = bar.nextElementSibling.querySelectorAll("tbody tr");
+    var search = bar.querySelector("input");
+    var shown = "";
+    function apply() {
+      var text = search.value.trim().toLowerCase();
+      rows.forEach(function (row) {
+        var words = row.querySelector("th").textContent;
+        var wanted = (shown === "" || row.dataset.target === shown) && words.toLowerCase().indexOf(text) >= 0;
+        row.hidden = !wanted;
+      });
+    }
+    bar.hidden = false;
+    bar.querySelectorAll("button").forEach(function (button) {
+      button.addEventListener("click", function () {
+        shown = button.dataset.show;
+        bar.querySelectorAll("button").forEach(function (other) { other.setAttribute("aria-pressed", String(other === button)); });
+        apply();
+      });
     });
-  }
-  bar.hidden = false;
-  bar.querySelectorAll("button").forEach(function (button) {
-    button.addEventListener("click", function () {
-      shown = button.dataset.show;
-      bar.querySelectorAll("button").forEach(function (other) { other.setAttribute("aria-pressed", String(other === button)); });
-      apply();
-    });
+    search.addEventListener("input", apply);
   });
-  search.addEventListener("input", apply);
 })();
