@@ -52,6 +52,7 @@ class Course:
         task: ``labels`` (cross-entropy) or ``next_token``.
         seed: of the order of the data, of augmentation and of stochastic rounding.
         checkpoint_steps: steps between checkpoints.
+        report_steps: steps that a row of the curve stands for; None: an epoch.
 
     Raises:
         RecipeError: an unknown name, or a number that makes no sense.
@@ -70,6 +71,7 @@ class Course:
     task: str = "labels"
     seed: int = 0
     checkpoint_steps: int = 200
+    report_steps: int | None = None
 
     def __post_init__(self) -> None:
         for kind, name, known in (
@@ -82,6 +84,8 @@ class Course:
         for name in ("epochs", "batch", "accumulate", "checkpoint_steps"):
             if getattr(self, name) < 1:
                 raise RecipeError(f"{name}: expected at least 1, found {getattr(self, name)}")
+        if self.report_steps is not None and self.report_steps < 1:
+            raise RecipeError(f"report_steps: expected at least 1, found {self.report_steps}")
         if not 0 <= self.teacher <= 1:
             raise RecipeError(f"teacher: expected a share of 0 to 1, found {self.teacher}")
         if not self.rate > 0:
@@ -90,11 +94,19 @@ class Course:
 
 @dataclass(frozen=True, slots=True)
 class Epoch:
-    """What one epoch came to: mean training loss, and what ``judge`` said of the network (None without one)."""
+    """What one epoch (or ``report_steps`` of it) came to.
+
+    Attributes:
+        epoch: its number, from 0.
+        loss: mean training loss.
+        score: what ``judge`` said of the network; None without one.
+        step: steps done by its end.
+    """
 
     epoch: int
     loss: float
     score: float | None = None
+    step: int = 0
 
 
 def train(
@@ -119,12 +131,12 @@ def train(
         augment: (inputs of a batch, generator) -> changed inputs.
         attack: (network, inputs, labels, generator) -> inputs to learn from instead (adversarial training).
         penalty: (network, inputs, generator) -> a term of the loss (an out-of-distribution regularizer).
-        judge: called after each epoch; its number is kept in the curve.
+        judge: called for each row of the curve; its number is kept there.
         checkpoint: file to go on from if it is there, and to write; removed by nobody.
         progress: called with ("train", steps done, steps in all).
 
     Returns:
-        A row an epoch.
+        The curve: a row an epoch, or for each ``report_steps``.
 
     Raises:
         DataError: labels or data do not fit the task, or the checkpoint is another run's.
@@ -150,10 +162,11 @@ def train(
         run.loss += _step(network, teacher, x_all, y_all, pick, course, optimizer, dice, augment, attack, penalty)
         schedule.step()
         done += 1
-        if place + 1 == batches:
+        if done % (course.report_steps or batches) == 0 or done == total:
             network.eval()
             score = None if judge is None else judge(network)
-            run.curve.append(Epoch(epoch, run.loss / batches, score))
+            before = run.curve[-1].step if run.curve else 0
+            run.curve.append(Epoch(epoch, run.loss / (done - before), score, done))
             run.loss = 0.0
         if done % course.checkpoint_steps == 0 or done == total:
             run.save(done)

@@ -4,15 +4,19 @@ Estimators of the gradient that rounding does not have:
 
 - ``ste``: the gradient passes as it is (Hinton 2012; Bengio, Leonard and Courville, arXiv 1308.3432).
 - ``clipped``: it passes inside the format's range only (Courbariaux et al., arXiv 1602.02830).
-- ``scaled``: clipped, and each element's gradient is scaled by 1 + d sign(g) (x - q) / s, which leads towards the
-side on
-  which the number lies (element-wise gradient scaling; Lee, Kim and Ham, CVPR 2021). d is learned by descent on the
+- ``scaled``: clipped, and each element's gradient is scaled by 1 + d sign(g) (x - q) / s, which leads towards the side
+  on which the number lies (element-wise gradient scaling; Lee, Kim and Ham, CVPR 2021). d is learned by descent on the
   loss of the next step (hypergradient; Baydin et al., ICLR 2018).
 
 Scales: ``fixed``; ``learned`` (LSQ; Esser et al., ICLR 2020); ``offset``, scale and offset learned (LSQ+; Bhalgat et
 al., arXiv 2004.09576); ``clip``, only numbers beyond the range teach it (PACT; Choi et al., arXiv 1805.06085);
 ``absmean``, the mean magnitude of what is stored (XNOR-Net; Rastegari et al., arXiv 1603.05279; BitNet b1.58, arXiv
 2402.17764); ``absmax``, the largest.
+
+Tables: ``free``, each code's number learns by the mean of what is stored there (LQ-Nets; Zhang et al., ECCV 2018, but
+by descent); ``piecewise``, two slopes that meet at half the range learn (PWLQ; Fang et al., ECCV 2020). A
+table's numbers are rounded to the format ``grid`` that the unit multiplies; the table is a format, which travels with
+the graph.
 """
 
 from __future__ import annotations
@@ -30,9 +34,11 @@ from hwsim.ir import QuantParams
 from hwsim.numerics import QTensor, quantize_tensor
 from hwsim.numerics.chance import random_bits
 from hwsim.numerics.codec import element_format
+from hwsim.quant.qat.table import LearnedTable
 
 ESTIMATORS: Final = ("ste", "clipped", "scaled")
 SCALES: Final = ("fixed", "learned", "offset", "clip", "absmean", "absmax")
+TABLES: Final = ("none", "free", "piecewise")
 
 _SMALLEST = 1e-8
 _STEP = 1e-3
@@ -49,6 +55,8 @@ class Learning:
         power_of_two: scales are rounded to powers of two; their gradient passes as it is.
         stochastic: rounding is stochastic while training (to nearest afterwards).
         coefficient: first value of d of the estimator ``scaled``.
+        table: a name in ``TABLES``: what learns of the numbers that codes stand for.
+        grid: with a table, format of its numbers.
 
     Raises:
         RecipeError: an unknown name.
@@ -59,12 +67,18 @@ class Learning:
     power_of_two: bool = False
     stochastic: bool = False
     coefficient: float = 0.1
+    table: str = "none"
+    grid: str = "int4"
 
     def __post_init__(self) -> None:
         if self.estimator not in ESTIMATORS:
             raise unknown(RecipeError, "estimator", self.estimator, ESTIMATORS)
         if self.scale not in SCALES:
             raise unknown(RecipeError, "way to find a scale", self.scale, SCALES)
+        if self.table not in TABLES:
+            raise unknown(RecipeError, "table", self.table, TABLES)
+        if self.table != "none" and (self.scale not in ("fixed", "learned") or self.stochastic):
+            raise RecipeError(f"a table takes a fixed or learned scale and rounds to nearest, found {self.scale!r}")
 
 
 class FakeQuant(nn.Module):  # type: ignore[misc]  # torch is untyped here
@@ -83,6 +97,7 @@ class FakeQuant(nn.Module):  # type: ignore[misc]  # torch is untyped here
         self.seed, self.draws = seed, 0
         entry = element_format(params.format)
         self.least, self.most = entry.min_value, entry.max_value
+        self.table: LearnedTable | None = None
         self.scale: nn.Parameter | None = None
         self.offset: nn.Parameter | None = None
         self.coefficient = learning.coefficient if learning.estimator == "scaled" else 0.0
@@ -92,20 +107,29 @@ class FakeQuant(nn.Module):  # type: ignore[misc]  # torch is untyped here
             return
         if learning.scale in ("learned", "offset", "clip", "fixed"):
             scale = torch.from_numpy(np.array(params.scale, np.float32))
+            if learning.table != "none":
+                if params.zero_point is not None:
+                    raise RecipeError("a learned table has no zero point", where=params.format)
+                self.table = LearnedTable(params.format, learning.table, learning.grid)
+                scale = scale / self.table.spread
             self.scale = nn.Parameter(scale, requires_grad=learning.scale != "fixed")
         if learning.scale == "offset":
             zero = np.zeros(params.scale.shape) if params.zero_point is None else params.zero_point
             self.offset = nn.Parameter(torch.from_numpy(np.asarray((self.least - zero) * params.scale, np.float32)))
 
-    def forward(self, x: Tensor) -> Tensor:
-        """What the stored ``x`` reads as."""
+    def forward(self, x: Tensor, read: Tensor | None = None) -> Tensor:
+        """What the stored ``x`` reads as. ``read``: what a chip read, to be taken in its place."""
         if self.params.block_format is not None or self.params.scale is None:
-            return Through.apply(x, torch.from_numpy(self.stored(x).dequantize()))
+            return Through.apply(x, torch.from_numpy(self.stored(x).dequantize()) if read is None else read)
         scale = self.scale_of(x)
         held = self.stored(x, scale)
         wide = _spread(scale, x, self.params)
         offset = None if self.offset is None else _spread(self.offset, x, self.params)
-        return _Round.apply(x, wide, offset, held, self)
+        levels = None if self.table is None else self.table.levels()
+        if self.table is not None:
+            entry = element_format(held.format)
+            self.least, self.most = entry.min_value, entry.max_value
+        return _Round.apply(x, wide, offset, levels, read, held, self)
 
     def stored(self, x: Tensor, scale: Tensor | None = None) -> QTensor:
         """``x`` in its storage: codes and scales, by ``quantize_tensor``."""
@@ -120,7 +144,7 @@ class FakeQuant(nn.Module):  # type: ignore[misc]  # torch is untyped here
             self.draws += 1
         return quantize_tensor(
             numbers,
-            params.format,
+            self.format,
             axis=params.axis,
             block_size=params.block_size,
             scale=scale.detach().numpy(),
@@ -138,7 +162,18 @@ class FakeQuant(nn.Module):  # type: ignore[misc]  # torch is untyped here
         if self.params.block_format is not None or self.params.scale is None:
             return self.params
         scale = self.scale_of(x)
-        return replace(self.params, scale=scale.detach().numpy().copy(), zero_point=self.zero_point(scale))
+        held = scale.detach().numpy().copy()
+        return replace(self.params, format=self.format, scale=held, zero_point=self.zero_point(scale))
+
+    @property
+    def format(self) -> str:
+        """Name of the element format as it is now."""
+        return self.params.format if self.table is None else self.table.format()
+
+    def storage(self) -> list[nn.Parameter]:
+        """What is learned of storage."""
+        found = [self.scale, self.offset, None if self.table is None else self.table.numbers]
+        return [parameter for parameter in found if parameter is not None]
 
     def zero_point(self, scale: Tensor) -> NDArray[np.int32] | None:
         """Integer zero points that the learned offset, or the storage, has."""
@@ -198,8 +233,19 @@ class _Round(torch.autograd.Function):  # type: ignore[misc]  # torch is untyped
     """Read what was stored; the gradient is the estimator's."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, scale: Tensor, offset: Tensor | None, held: QTensor, owner: FakeQuant) -> Tensor:
-        read = torch.from_numpy(held.dequantize()).reshape(x.shape)
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        scale: Tensor,
+        offset: Tensor | None,
+        levels: Tensor | None,
+        read: Tensor | None,
+        held: QTensor,
+        owner: FakeQuant,
+    ) -> Tensor:
+        if read is None:
+            read = torch.from_numpy(held.dequantize())
+        read = read.reshape(x.shape)
         zero = torch.zeros_like(scale)
         if held.zero_point is not None:
             points = torch.from_numpy(np.asarray(held.zero_point, np.float32))
@@ -207,10 +253,11 @@ class _Round(torch.autograd.Function):  # type: ignore[misc]  # torch is untyped
         ctx.save_for_backward(x, scale, read, zero)
         ctx.owner = owner
         ctx.has_offset = offset is not None
+        ctx.codes = None if levels is None else torch.from_numpy(held.codes.astype(np.int64)).flatten()
         return read
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None, None, None]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         x, scale, read, zero = ctx.saved_tensors
         owner: FakeQuant = ctx.owner
         below, above = x < (owner.least - zero) * scale, x > (owner.most - zero) * scale
@@ -226,7 +273,11 @@ class _Round(torch.autograd.Function):  # type: ignore[misc]  # torch is untyped
             middle = torch.zeros_like(x) if owner.learning.scale == "clip" else (read - x) / scale
             step = gradient * torch.where(inside, middle, ends) * _balance(x, owner)
         shift = gradient * (~inside) * _balance(x, owner) if ctx.has_offset else None
-        return passed, step, shift, None, None
+        slots = None
+        if ctx.codes is not None:
+            share = (gradient * scale).flatten() * _balance(x, owner)
+            slots = torch.zeros(1 << element_format(owner.params.format).bits).index_add_(0, ctx.codes, share)
+        return passed, step, shift, slots, None, None, None
 
 
 def _balance(x: Tensor, owner: FakeQuant) -> float:

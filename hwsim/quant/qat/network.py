@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from hwsim.errors import ModelError, unknown
+from hwsim.errors import ModelError, RecipeError, unknown
 from hwsim.ir import OPS, Graph, Node, QuantParams, check
 from hwsim.ir.ops import KEEPS_STORAGE
 from hwsim.ir.passes import fold_batchnorm
@@ -22,6 +23,7 @@ from hwsim.quant.recipe import Recipe
 
 _LEARNED = {"Conv": (1, 2), "Gemm": (1, 2), "LayerNormalization": (1, 2), "RMSNormalization": (1,), "Gather": (0,)}
 """Places of the constants that learn, by operator."""
+Chip = Callable[[Graph, NDArray[np.float32]], Mapping[str, NDArray[np.float32]]]
 
 
 class QatNetwork(nn.Module):  # type: ignore[misc]  # torch is untyped here
@@ -32,11 +34,15 @@ class QatNetwork(nn.Module):  # type: ignore[misc]  # torch is untyped here
         graph: the float graph that it was made from, whose weights are where learning starts.
         recipe: the recipe that it was made with (without ``equalize``, which changes the weights).
         weights, activations: how their storage is learned.
+        chip: (exported graph, inputs [n, ...]) -> what each stored value and each output reads as on a chip, by name
+            (``hwsim.training.chip_values``). Forward takes those in place of its own, so that what learns is what the
+            chip computes, with its accumulators and its rounding; gradients pass as before. None: torch's own sums.
         full: store nothing, so that the float network itself runs and learns (a teacher, a baseline).
         seed: of stochastic rounding.
 
     Raises:
         ModelError: an operator that does not learn here.
+        RecipeError: stochastic rounding with a chip.
     """
 
     def __init__(
@@ -47,11 +53,14 @@ class QatNetwork(nn.Module):  # type: ignore[misc]  # torch is untyped here
         *,
         weights: Learning | None = None,
         activations: Learning | None = None,
+        chip: Chip | None = None,
         full: bool = False,
         seed: int = 0,
     ) -> None:
         super().__init__()
-        self.graph, self.recipe, self.full = quantized, recipe, full
+        self.graph, self.recipe, self.full, self.chip = quantized, recipe, full, chip
+        if chip is not None and any(how is not None and how.stochastic for how in (weights, activations)):
+            raise RecipeError("a chip rounds to nearest; stochastic rounding trains without one")
         for node in quantized.nodes:
             if node.op != "Quantize" and node.op not in TORCH_OPS:
                 raise unknown(ModelError, "operator for training", node.op, TORCH_OPS, where=node.name)
@@ -100,6 +109,8 @@ class QatNetwork(nn.Module):  # type: ignore[misc]  # torch is untyped here
         with torch.no_grad():
             left = self.stores[_key(self._joins[node.name])].scale_of(None)
             weight = self.stores[_key(node.inputs[1])]
+            if weight.table is not None:
+                return bias  # sums of a table's numbers take their bias in float
             scale = (left * weight.scale_of(self.weight(node))).expand(bias.shape).contiguous()
             held = quantize_tensor(bias.detach().numpy(), "int32", axis=0, scale=scale.numpy())
             read = torch.from_numpy(held.dequantize().astype(np.float32))
@@ -108,18 +119,28 @@ class QatNetwork(nn.Module):  # type: ignore[misc]  # torch is untyped here
     def forward(self, x: Tensor, keep: Collection[str] = ()) -> Tensor | dict[str, Tensor]:
         """The first output; with ``keep``, every value named there and every output, by name."""
         env: dict[str, Tensor] = {self.graph.inputs[0]: x}
+        read = self._on_chip(x)
         for node in self.graph.nodes:
             if node.op == "Quantize":
                 first = env[node.inputs[0]]
-                env[node.output] = first if self.full else self.stores[_key(node.output)](first)
+                held = read.get(node.output)
+                env[node.output] = first if self.full else self.stores[_key(node.output)](first, held)
             else:
                 ins = [self._value(name, env) for name in node.inputs]
                 if node.name in self._joins and not self.full:
                     ins[2] = self._joined(node, ins[2])
-                env[node.output] = TORCH_OPS[node.op](ins, node.attrs)
+                made = TORCH_OPS[node.op](ins, node.attrs)
+                env[node.output] = Through.apply(made, read[node.output]) if node.output in read else made
         if not keep:
             return env[self.graph.outputs[0]]
         return {name: env[name] for name in (*keep, *self.graph.outputs)}
+
+    def _on_chip(self, x: Tensor) -> dict[str, Tensor]:
+        """What the chip reads, by name; nothing without a chip."""
+        if self.chip is None or self.full:
+            return {}
+        found = self.chip(self.export(), x.detach().numpy())
+        return {name: torch.from_numpy(np.ascontiguousarray(held, np.float32)) for name, held in found.items()}
 
     def weight(self, node: Node) -> Tensor:
         """The float weights that a matrix product learns."""
@@ -127,8 +148,8 @@ class QatNetwork(nn.Module):  # type: ignore[misc]  # torch is untyped here
         return found
 
     def scales(self) -> list[Tensor]:
-        """What is learned of storage: scales and offsets."""
-        return [p for store in self.stores.values() for p in (store.scale, store.offset) if p is not None]
+        """What is learned of storage: scales, offsets and tables."""
+        return [parameter for store in self.stores.values() for parameter in store.storage()]
 
     def export(self) -> Graph:
         """The Quantized IR with everything as it is learned now; it runs on the chip as any other quantized graph.
