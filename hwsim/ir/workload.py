@@ -10,6 +10,16 @@ from dataclasses import dataclass
 
 from hwsim.errors import DataError
 
+SPARSE_GROUP = 4
+"""Weights along k of which 2:4 keeps two."""
+
+SPARSE_SUFFIX = "_2to4"
+
+
+def split_sparse(weights: str) -> tuple[str, bool]:
+    """Element format of a weight format's name, and whether it is stored 2:4: ``int8_2to4`` is int8, 2:4."""
+    return weights.removesuffix(SPARSE_SUFFIX), weights.endswith(SPARSE_SUFFIX)
+
 
 @dataclass(frozen=True, slots=True)
 class MatrixWork:
@@ -29,6 +39,7 @@ class MatrixWork:
         weight_scale_bytes: bytes of scales and zero points that travel with the weights.
         unit: matrix unit that computes it; empty when the target's default does.
         weights_static: False when the second operand is computed at run time (attention).
+        sparse: weights are stored 2:4, two of every four along k each with its place; sizes and MACs count the zeros.
     """
 
     name: str
@@ -47,15 +58,18 @@ class MatrixWork:
     weight_scale_bytes: int = 0
     unit: str = ""
     weights_static: bool = True
+    sparse: bool = False
 
     def __post_init__(self) -> None:
         for name in ("m", "n", "k", "groups"):
             if getattr(self, name) < 1:
                 raise DataError(f"{name} must be at least 1, found {getattr(self, name)}", where=self.name)
+        if self.sparse and self.k % SPARSE_GROUP:
+            raise DataError(f"2:4 weights need a k that is a multiple of 4, found {self.k}", where=self.name)
 
     @property
     def macs(self) -> int:
-        """Multiply-accumulates."""
+        """Multiply-accumulates, those with zeros of 2:4 weights included."""
         return self.m * self.n * self.k * self.groups
 
 
@@ -118,7 +132,9 @@ class Workload:
     @property
     def weight_elements(self) -> int:
         """Stored weights, on all chips."""
-        return self.chips * sum(op.weight_elements for op in self.ops if isinstance(op, MatrixWork) and op.weights_static)
+        return self.chips * sum(
+            op.weight_elements for op in self.ops if isinstance(op, MatrixWork) and op.weights_static
+        )
 
 
 def gemm(
@@ -133,17 +149,19 @@ def gemm(
     groups: int = 1,
     name: str = "gemm",
 ) -> Workload:
-    """One matrix product [m, k] x [k, n] as a workload (``weights`` and ``activations`` are format names).
+    """One matrix product [m, k] x [k, n] as a workload (``weights`` and ``activations`` are format names; ``int8_2to4``
+    and the like are weights stored 2:4).
 
     ``accumulator`` defaults to int32 for integer operands and fp32 otherwise; ``output`` to int32 or, for floats, fp16
     (bf16 where the activations are; fp32 for tf32).
 
     Raises:
-        DataError: a size below 1.
+        DataError: a size below 1, or 2:4 weights whose k is not a multiple of 4.
         FormatError: an unknown format.
     """
     from hwsim.numerics import formats
 
+    weights, sparse = split_sparse(weights)
     for fmt in (weights, activations):
         formats[fmt]
     integer = "int" in weights and "int" in activations
@@ -163,5 +181,6 @@ def gemm(
         weight_format=weights,
         accumulator_format=accumulator,
         output_format=output,
+        sparse=sparse,
     )
-    return Workload(name=f"{name}_{m}x{n}x{k}", batch=1, ops=(work,))
+    return Workload(name=f"{name}_{m}x{n}x{k}{SPARSE_SUFFIX * sparse}", batch=1, ops=(work,))

@@ -18,9 +18,19 @@ from typing import TYPE_CHECKING
 from hwsim.errors import TargetError
 from hwsim.ir.workload import MatrixWork, VectorWork
 from hwsim.perf.energy import ActionCounts, EnergyTable
-from hwsim.perf.machine import Placement, Timing, input_bytes, output_bytes, row, weight_bytes
+from hwsim.perf.machine import (
+    Placement,
+    Timing,
+    input_bytes,
+    output_bytes,
+    row,
+    sparse_rate,
+    stored_bytes,
+    weight_bits,
+    weight_bytes,
+)
 from hwsim.perf.result import LayerEstimate
-from hwsim.perf.sizes import bits_per_element, tensor_bytes
+from hwsim.perf.sizes import bits_per_element
 from hwsim.perf.systolic import DATAFLOWS, Cube, Dataflow, Packed, ceil_div
 from hwsim.perf.tiling import operand_traffic
 
@@ -57,6 +67,7 @@ class ArrayMachine:
 
     def __init__(self, target: Target, spec: SystolicMachine, precision: Precision) -> None:
         self.spec = spec
+        self.precision = precision
         self.flow = _dataflow(target, spec, precision)
         self.plans: dict[tuple[MatrixWork, Placement], Plan] = {}
         self.cores = spec.cores.value
@@ -101,17 +112,31 @@ class ArrayMachine:
         late = host + (self._tail(plan.split, work.k) if self.spec.barrier else 0)
         timing = Timing(timing.cycles + late, timing.compute_cycles, timing.bound)
         split = plan.split
-        words = self.flow.words(split.m, split.n, work.k)
-        in_bits, weight_bits = bits_per_element(work.input_format), bits_per_element(work.weight_format)
-        array_bytes = split.products * (words.activations * in_bits + words.weights * weight_bits) / 8
+        flow = self._flow(work)
+        words = flow.words(split.m, split.n, work.k)
+        bits = words.activations * bits_per_element(work.input_format) + words.weights * weight_bits(work)
+        array_bytes = split.products * bits / 8
         counts = ActionCounts(
-            mac=work.macs,
+            mac=work.macs / sparse_rate(work, self.precision),
             accumulate=split.products * words.partial_sums,
             scratchpad_bytes=array_bytes + plan.into_cores + output_bytes(work),
             shared_bytes=plan.shared,
             dram_bytes=plan.dram,
         )
-        return self._row(work, timing, counts, table, self.flow.macs_per_cycle * self.cores)
+        return self._row(work, timing, counts, table, flow.macs_per_cycle * self.cores)
+
+    def _flow(self, work: MatrixWork) -> Dataflow:
+        """The array as this product finds it: with 2:4 weights that it takes as they are, k is shorter."""
+        rate = sparse_rate(work, self.precision)
+        return Packed(self.flow, rate) if rate > 1 else self.flow
+
+    def _expanding(self, work: MatrixWork, split: Split) -> int:
+        """Cycles of the decompressor of 2:4 weights, beside the array."""
+        sparse = self.precision.sparse_2to4
+        if not work.sparse or sparse is None or sparse.codes_per_cycle is None:
+            return 0
+        codes = self._flow(work).words(split.m, split.n, work.k).weights
+        return split.rounds * ceil_div(codes, sparse.codes_per_cycle.value)
 
     def vector(self, work: VectorWork, place: Placement, table: EnergyTable, slack_cycles: int) -> LayerEstimate:
         """Time and count a vector operation; a fused one reads and writes no memory and costs what ``slack_cycles``
@@ -174,10 +199,12 @@ class ArrayMachine:
             yield Split(work.groups * ceil_div(work.m, m) * ceil_div(work.n, n), rounds, m, n)
 
     def _plan(self, work: MatrixWork, split: Split, place: Placement) -> Plan:
-        compute = split.rounds * self.flow.cycles(split.m, split.n, work.k, self.accumulators)
+        flow = self._flow(work)
+        compute = split.rounds * flow.cycles(split.m, split.n, work.k, self.accumulators)
+        compute = max(compute, self._expanding(work, split))
         into_cores, dram = self._traffic(work, split, place)
         shared = into_cores + output_bytes(work) if self.spec.shared else 0
-        first = self._first_bytes(split, bits_per_element(work.input_format), bits_per_element(work.weight_format))
+        first = self._first_bytes(split, bits_per_element(work.input_format), weight_bits(work))
         return Plan(split, self._overlap(compute, dram, shared, first), into_cores, shared, dram)
 
     def _traffic(self, work: MatrixWork, split: Split, place: Placement) -> tuple[int, int]:
@@ -220,7 +247,7 @@ class ArrayMachine:
         _, step_n = self.flow.granule()
         step_k = tile // step_n
         padded = ceil_div(work.k, step_k) * step_k * ceil_div(work.n, step_n) * step_n * work.groups
-        return tensor_bytes(padded, work.weight_format) + work.weight_scale_bytes
+        return stored_bytes(work, padded) + work.weight_scale_bytes
 
     def _first_bytes(self, split: Split, in_bits: float, weight_bits: float) -> int:
         """Bytes that all cores together need before their first useful cycle."""

@@ -11,7 +11,7 @@ from hwsim.perf.array import ArrayMachine
 from hwsim.perf.constraints import check
 from hwsim.perf.energy import EnergyTable
 from hwsim.perf.gpu import GpuModel
-from hwsim.perf.machine import Machine, Placement, input_bytes, output_bytes, weight_bytes
+from hwsim.perf.machine import Machine, Placement, input_bytes, output_bytes, sparse_rate, weight_bytes
 from hwsim.perf.result import COMPONENTS, Estimate, LayerEstimate
 from hwsim.perf.sizes import bits_per_element
 from hwsim.perf.systolic import ceil_div
@@ -30,7 +30,7 @@ def estimate(workload: Workload, target: Target, precision: str | None = None) -
             operand formats (weights may be stored in fewer bits and widened on the way in).
 
     Raises:
-        TargetError: no such precision, or none that takes the workload's formats.
+        TargetError: no such precision, none that takes the workload's formats, or 2:4 weights at one without them.
         DataError: a workload without operations.
 
     Several chips (``Workload.chips``) work in step: rows and time are one's, energy and MACs all of theirs; links'
@@ -45,6 +45,14 @@ def estimate(workload: Workload, target: Target, precision: str | None = None) -
             f"{target.name} declares no links to other chips",
             where=workload.name,
             hint="machine.link, as targets/nvidia-h100.yaml has it",
+        )
+    sparse = any(isinstance(op, MatrixWork) and op.sparse for op in workload.ops)
+    if sparse and spec.sparse_2to4 is None:
+        have = [name for name, mode in target.precisions.items() if mode.sparse_2to4]
+        raise TargetError(
+            f"{target.name} takes no 2:4 weights at precision {name}",
+            where=workload.name,
+            hint=f"it does at {', '.join(have)}" if have else "no precision of it does",
         )
     machine = _machine(target, spec, workload)
     table = EnergyTable.of(target, spec)
@@ -63,11 +71,11 @@ def estimate(workload: Workload, target: Target, precision: str | None = None) -
         joules=joules,
         rows=rows,
         energy_pj=energy,
-        peak_macs_per_s=machine.peak_macs_per_s,
+        peak_macs_per_s=machine.peak_macs_per_s * max(sparse_rate(op, spec) for op in workload.ops),
         dram_bytes_per_s=machine.dram_bytes_per_s,
         inferences_per_s=workload.batch / seconds if seconds else 0.0,
         macs=workload.macs,
-        evidence=_evidence(target, spec, table),
+        evidence=_evidence(target, spec, table, sparse),
         held_clock_hz=held_hz or machine.clock_hz,
         constraints=check(workload, target, seconds=seconds, joules=joules / workload.chips),
         chips=workload.chips,
@@ -147,7 +155,7 @@ def _walk(workload: Workload, machine: Machine, table: EnergyTable) -> tuple[Lay
     return tuple(rows)
 
 
-def _evidence(target: Target, precision: Precision, table: EnergyTable) -> dict[str, str]:
+def _evidence(target: Target, precision: Precision, table: EnergyTable, sparse: bool) -> dict[str, str]:
     """The weakest kind of evidence under each claim."""
     from hwsim.numerics import units
     from hwsim.target import KINDS
@@ -156,6 +164,8 @@ def _evidence(target: Target, precision: Precision, table: EnergyTable) -> dict[
     timing += [
         count.kind for count in (precision.macs_per_cycle, precision.multicast, precision.macs_per_element) if count
     ]
+    if sparse and precision.sparse_2to4:
+        timing.append(precision.sparse_2to4.rate.kind)
     if precision.block:
         timing += [precision.block.m.kind, precision.block.k.kind, precision.block.n.kind]
     order: dict[str, int] = {kind: index for index, kind in enumerate(KINDS)}

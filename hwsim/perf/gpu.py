@@ -9,6 +9,7 @@ from hwsim.ir.workload import MatrixWork, VectorWork, Workload
 from hwsim.perf.energy import ActionCounts
 from hwsim.perf.gpu_kernels import Kernel, Power
 from hwsim.perf.gpu_lower import Lowering
+from hwsim.perf.machine import sparse_rate
 from hwsim.perf.result import COMPONENTS, LayerEstimate
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ class GpuModel:
     """A :class:`~hwsim.target.GpuMachine` at one precision."""
 
     def __init__(self, target: Target, spec: GpuMachine, precision: Precision) -> None:
-        self.spec = spec
+        self.spec, self.precision = spec, precision
         self.lowering = Lowering.of(target, spec, precision)
         assert precision.macs_per_cycle is not None
         self.rate = precision.macs_per_cycle.value * spec.sms.value
@@ -64,7 +65,7 @@ class GpuModel:
         busy = min(cycles, ceil(sum(kernel.cycles for kernel in kernels)))
         matrix = isinstance(op, MatrixWork)
         macs = op.macs if isinstance(op, MatrixWork) else 0
-        peak = self.rate if matrix else self.lowering.lanes
+        peak = self.rate * sparse_rate(op, self.precision) if matrix else self.lowering.lanes
         useful = macs if isinstance(op, MatrixWork) else op.operations
         sizes = (op.m, op.n, op.k, op.groups) if isinstance(op, MatrixWork) else (0, 0, 0, 0)
         return LayerEstimate(

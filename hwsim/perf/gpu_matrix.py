@@ -10,7 +10,7 @@ under 16-bit activations) give every 8 columns a block of their own, which widen
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import gcd, inf
 from typing import TYPE_CHECKING, Any
@@ -37,7 +37,7 @@ from hwsim.perf.gpu_traced import (
     UNALIGNED_LOADS,
     UNALIGNED_RATE,
 )
-from hwsim.perf.machine import Placement, input_bytes, output_bytes, weight_bytes
+from hwsim.perf.machine import Placement, input_bytes, output_bytes, weight_bits, weight_bytes
 from hwsim.perf.sizes import bits_per_element
 from hwsim.perf.systolic import ceil_div
 
@@ -59,6 +59,7 @@ class Rates:
     clock_hz: float
     launch_s: float
     macs_per_cycle: float
+    sparse: int
     store_share: float
     multicast: int
     operand_bytes_per_cycle: float | None
@@ -87,6 +88,7 @@ class Rates:
             clock_hz=spec.clock_hz.value,
             launch_s=(precision.launch_s or spec.launch_s).value,
             macs_per_cycle=precision.macs_per_cycle.value * share(spec.matrix_share),
+            sparse=precision.sparse_2to4.rate.value if precision.sparse_2to4 else 1,
             store_share=share(precision.store_share),
             multicast=precision.multicast.value if precision.multicast else 1,
             operand_bytes_per_cycle=precision.operand_bytes_per_cycle.value
@@ -109,7 +111,9 @@ class Rates:
 
 
 def product(work: MatrixWork, place: Placement, rates: Rates, table: EnergyTable) -> Iterator[Kernel]:
-    """The kernels of one product; groups run side by side."""
+    """The kernels of one product; groups run side by side. 2:4 weights reach the tensor cores as they are stored."""
+    if work.sparse:
+        rates = replace(rates, macs_per_cycle=rates.macs_per_cycle * rates.sparse)
     if rates.dequantized_per_cycle and work.weights_static and _widens(work):
         yield _dequantizing(work, place, rates, table, rates.dequantized_per_cycle)
     elif work.op == "Conv" and work.groups > 1 and work.n == 1:
@@ -175,7 +179,7 @@ def _fastest(work: MatrixWork, rates: Rates, memory_s: float) -> _Tiling:
     """The tile that takes the least time at the highest clock beside ``memory_s``; of equals the largest."""
     tiles = np.array(_candidates(work, rates), np.float64)
     blocks = np.ceil(work.m / tiles[:, 0]) * np.ceil(work.n / tiles[:, 1]) * work.groups
-    sides = tiles * np.array([bits_per_element(fmt) / 8 for fmt in _formats(work)])
+    sides = tiles * np.array(_element_bytes(work))
     step = tiles[:, 0] * tiles[:, 1] / rates.macs_per_cycle
     if rates.operand_bytes_per_cycle is not None:
         step += sides.sum(axis=1) / rates.operand_bytes_per_cycle
@@ -202,8 +206,9 @@ def _cleared(blocks: Any, rates: Rates) -> Any:
     return (blocks > 2 * rates.sms) & (rates.multicast > 1)
 
 
-def _formats(work: MatrixWork) -> tuple[str, str]:
-    return work.input_format, work.weight_format
+def _element_bytes(work: MatrixWork) -> tuple[float, float]:
+    """Of an activation and of a weight, as they are stored."""
+    return bits_per_element(work.input_format) / 8, weight_bits(work) / 8
 
 
 def _tiled(work: MatrixWork, place: Placement, rates: Rates, table: EnergyTable) -> Iterator[Kernel]:
@@ -222,7 +227,7 @@ def _tiled(work: MatrixWork, place: Placement, rates: Rates, table: EnergyTable)
     # Operands are read for whole tiles, also where the product does not fill them.
     tile_m, tile_n = best.tile
     padded = best.blocks * tile_m * tile_n * work.k
-    in_bytes, second_bytes = (bits_per_element(fmt) / 8 for fmt in _formats(work))
+    in_bytes, second_bytes = _element_bytes(work)
     scratchpad = padded * (in_bytes + second_bytes) / 2 * (1 / GROUP_ROWS + 1 / _columns(tile_m, tile_n))
     yield Kernel(
         launch_s=rates.launch_s,
@@ -232,7 +237,10 @@ def _tiled(work: MatrixWork, place: Placement, rates: Rates, table: EnergyTable)
         memory_s=memory_s,
         tail_s=rates.store_share * output_bytes(work) / rates.store_bytes_per_s,
         counts=ActionCounts(
-            mac=work.macs, scratchpad_bytes=scratchpad, shared_bytes=best.shared, dram_bytes=read + written
+            mac=work.macs / (rates.sparse if work.sparse else 1),
+            scratchpad_bytes=scratchpad,
+            shared_bytes=best.shared,
+            dram_bytes=read + written,
         ),
     )
     if rates.multicast > 1 and not rates.choices and _cut(work):

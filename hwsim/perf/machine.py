@@ -4,12 +4,16 @@ layers."""
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from math import ceil
+from typing import TYPE_CHECKING, Protocol
 
 from hwsim.ir.workload import MatrixWork, VectorWork
 from hwsim.perf.energy import ActionCounts, EnergyTable
 from hwsim.perf.result import LayerEstimate
-from hwsim.perf.sizes import tensor_bytes
+from hwsim.perf.sizes import bits_per_element, tensor_bytes
+
+if TYPE_CHECKING:
+    from hwsim.target import Precision
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +82,27 @@ def output_bytes(work: MatrixWork | VectorWork) -> int:
     return tensor_bytes(work.output_elements, work.output_format)
 
 
+def sparse_rate(op: MatrixWork | VectorWork, precision: Precision) -> int:
+    """By how much a unit is faster with this operation's weights than with dense ones."""
+    sparse = isinstance(op, MatrixWork) and op.sparse and precision.sparse_2to4
+    return sparse.rate.value if sparse else 1
+
+
+def weight_bits(work: MatrixWork) -> float:
+    """Stored bits of one element of the second operand. 2:4 keeps half of the elements, each with a place of 2 bits
+    (``hwsim.numerics.sparse``)."""
+    bits = bits_per_element(work.weight_format)
+    return bits / 2 + 1 if work.sparse else bits
+
+
 def weight_bytes(work: MatrixWork) -> int:
     """Bytes of the second operand with its scales and zero points."""
-    return tensor_bytes(work.weight_elements, work.weight_format) + work.weight_scale_bytes
+    return stored_bytes(work, work.weight_elements) + work.weight_scale_bytes
+
+
+def stored_bytes(work: MatrixWork, elements: int) -> int:
+    """Whole bytes of so many elements of the second operand, without scales."""
+    return ceil(elements * weight_bits(work) / 8)
 
 
 def row(

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from hwsim.errors import DataError, ModelError, unknown
-from hwsim.ir.workload import MatrixWork, VectorWork, Work, Workload
+from hwsim.ir.workload import SPARSE_GROUP, SPARSE_SUFFIX, MatrixWork, VectorWork, Work, Workload, split_sparse
 from hwsim.perf.sizes import bits_per_element
 
 
@@ -53,11 +53,12 @@ NAMES = ("resnet50", "mobilenet_v2", "vit_b_16", *TRANSFORMERS)
 class _Builder:
     """Collects operations; every product writes ``activations``."""
 
-    def __init__(self, weights: str, activations: str, cache: str | None = None) -> None:
+    def __init__(self, weights: str, activations: str, cache: str | None = None, sparse: bool = False) -> None:
         self.weights, self.activations = weights, activations
         # Queries stay wide before a cache of its own format.
         self.cache = cache or activations
         self.queries = activations if cache is None or bits_per_element(activations) >= 16 else "bf16"
+        self.sparse = sparse
         self.ops: list[Work] = []
         # Checkpoints with narrow weights under wide activations keep their output product wide.
         self.head_weights = activations if bits_per_element(activations) >= 16 else weights
@@ -103,6 +104,8 @@ class _Builder:
                 accumulator_format=self.accumulator,
                 output_format=self.activations,
                 weights_static=static,
+                # Products that do not divide in groups of four (first convolutions, depthwise ones) stay dense.
+                sparse=self.sparse and static and fmt == self.weights and k % SPARSE_GROUP == 0,
             )
         )
 
@@ -123,7 +126,8 @@ def workload(
     Args:
         batch: images, or sequences.
         new_tokens, context: of language models; see the module. ``bert_base`` always takes ``context`` tokens at once.
-        weights, activations: format names; ``activations`` defaults to ``weights``.
+        weights, activations: format names; ``activations`` defaults to ``weights``. ``int8_2to4`` and the like are
+            weights stored 2:4, wherever k is a multiple of 4.
         kv_cache: format of the keys and values of transformers, where it is not the activations'.
         chips: that share a transformer by tensor parallelism: each holds an equal part of the heads, of the
             feed-forward's hidden elements and of the vocabulary; two all-reduces a layer join them, and an all-gather
@@ -137,13 +141,14 @@ def workload(
 
     if name not in NAMES:
         raise unknown(ModelError, "workload", name, NAMES)
+    weights, sparse = split_sparse(weights)
     activations = activations or weights
     for fmt in (weights, activations, kv_cache or activations):
         formats[fmt]
     for label, size in (("batch", batch), ("new_tokens", new_tokens), ("context", context), ("chips", chips)):
         if size < 1:
             raise DataError(f"{label} must be at least 1, found {size}", where=name)
-    build = _Builder(weights, activations, kv_cache)
+    build = _Builder(weights, activations, kv_cache, sparse)
     if name in TRANSFORMERS:
         if new_tokens > context:
             raise DataError(f"expected new_tokens of at most context = {context}, found {new_tokens}", where=name)
@@ -153,7 +158,7 @@ def workload(
         raise DataError("chips and kv_cache are for transformers", where=name)
     else:
         _IMAGE_NETWORKS[name](build, batch)
-    return Workload(name, batch, tuple(build.ops), eager=True, chips=chips)
+    return Workload(name + SPARSE_SUFFIX * sparse, batch, tuple(build.ops), eager=True, chips=chips)
 
 
 def _part(spec: Decoder, chips: int, name: str) -> Decoder:

@@ -37,7 +37,7 @@ _HOMES = {
             "KINDS",
             "AnalogErrors",
             "AnalogErrors",
-    "AnalogMachine",
+            "AnalogMachine",
             "Count",
             "Energy",
             "EnergyTable",

@@ -137,6 +137,11 @@ def _check_machine(document: Document, target: Target) -> None:
                 f"precisions.{name}: expected key 'macs_per_element' only on an array of rows and columns",
                 where=document.where(("precisions", name)),
             )
+        if precision.sparse_2to4 is not None and kind == "analog":
+            raise TargetError(
+                f"precisions.{name}: expected no key 'sparse_2to4' on an analog machine",
+                where=document.where(("precisions", name)),
+            )
         for key in ("macs_per_cycle", "block"):
             if (getattr(precision, key) is not None) != (key == needed):
                 verb = "expected" if key == needed else "expected no"

@@ -105,6 +105,20 @@ class TileChoice(_Sourced):
         return self.least_waves is None and self.most_waves is None and self.least_k is None
 
 
+class SparseWeights(_Model):
+    """What a unit makes of weights stored 2:4.
+
+    Attributes:
+        rate: of products with such weights, over that with dense ones; 1 where a decompressor before the unit puts the
+            zeros back.
+        codes_per_cycle: codes, zeros included, that a core's decompressor gives in a cycle, beside the arithmetic; as
+            many as the unit takes where absent.
+    """
+
+    rate: Count
+    codes_per_cycle: Count | None = None
+
+
 class Precision(_Sourced):
     """One way to run a network on the chip.
 
@@ -112,8 +126,8 @@ class Precision(_Sourced):
         unit: matrix unit, a name in ``hwsim.units``.
         weights, activations: how they are stored.
         requantize: ``fp32`` multiplies accumulators by a float32 scale; ``fixed_point`` by an int32 multiplier and a
-            right shift; ``tflite_reference``, ``litert_reference`` and ``litert_xnnpack`` as those kernels of TensorFlow
-            Lite do, which also add, pool and take softmax on codes (``hwsim.emulate.tflite``).
+            right shift; ``tflite_reference``, ``litert_reference`` and ``litert_xnnpack`` as those kernels of
+            TensorFlow Lite do, which also add, pool and take softmax on codes (``hwsim.emulate.tflite``).
         vector_format: what values between vector operations are stored in.
         attention: precision of the same target in which products of two run-time values run (queries by keys,
             probabilities by values), and whose activations say how those are stored; this one where absent.
@@ -130,6 +144,7 @@ class Precision(_Sourced):
             those, in series with the arithmetic; absent where it reads shared memory itself; ``gpu`` only.
         block: what a ``cube`` does in a cycle; needed by ``systolic`` machines of dataflow ``cube``.
         macs_per_element: multiply-accumulates an array element does in a cycle, along k; 1 where absent.
+        sparse_2to4: the rate with weights stored 2:4; absent where the chip does not take them.
         mac_pj: energy of one multiply-accumulate with its operand registers; of ``analog`` machines, of one cell in
             one step with its share of the row's driver.
     """
@@ -150,6 +165,7 @@ class Precision(_Sourced):
     operand_bytes_per_cycle: Quantity | None = None
     block: CubeBlock | None = None
     macs_per_element: Count | None = None
+    sparse_2to4: SparseWeights | None = None
     mac_pj: Energy
 
 
