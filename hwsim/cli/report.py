@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hwsim.cli.common import json_option
+from hwsim.cli.common import console, json_option
 from hwsim.errors import DataError
 
 if TYPE_CHECKING:
@@ -17,21 +17,27 @@ if TYPE_CHECKING:
 @click.command(
     "report",
     short_help="Reports.",
-    epilog="Example: hwsim report reports/demo/run.json -o demo.html -o demo.csv",
+    epilog="Examples: hwsim report reports/demo/run.json -o demo.html -o demo.csv; "
+    "hwsim report --compare before/run.json after/run.json",
 )
 @click.argument("runs", nargs=-1, required=True, metavar="RUN...")
 @click.option(
     "-o", "--out", "outs", multiple=True, metavar="FILE", help="Where to: .html, .json, .csv or .md; repeatable."
 )
+@click.option("--compare", is_flag=True, help="Say what changed from the first of two runs to the second.")
 @json_option
-def command(runs: tuple[str, ...], outs: tuple[str, ...], as_json: bool) -> None:
+def command(runs: tuple[str, ...], outs: tuple[str, ...], compare: bool, as_json: bool) -> None:
     """Write reports from RUN: a run.json (or its folder) that hwsim emulate wrote.
 
     Several runs of one network on the same data become one comparison. Without -o: report.html beside the first run.
+    With --compare, two runs of whatever kind: change.html beside the second.
     """
     from hwsim.report import SUFFIXES, dumps, read, write_report
 
     files = [_file(run) for run in runs]
+    if compare:
+        _compare(files, outs, as_json)
+        return
     paths = [Path(out) for out in outs] or ([] if as_json else [files[0].with_name("report.html")])
     for path in paths:
         if path.suffix.lower() not in SUFFIXES:
@@ -44,6 +50,26 @@ def command(runs: tuple[str, ...], outs: tuple[str, ...], as_json: bool) -> None
     else:
         for path in paths:
             click.echo(str(path))
+
+
+def _compare(files: list[Path], outs: tuple[str, ...], as_json: bool) -> None:
+    from hwsim.report import change_json, compare_runs, print_change, read, write_change
+
+    if len(files) != 2:
+        raise click.UsageError(f"--compare takes two runs, found {len(files)}")
+    paths = [Path(out) for out in outs] or ([] if as_json else [files[1].with_name("change.html")])
+    for path in paths:
+        if path.suffix.lower() not in (".html", ".json"):
+            raise DataError(f"expected a file of type .html, .json, found {path.name!r}", where=str(path))
+    change = compare_runs(*(read(file) for file in files))
+    for path in paths:
+        write_change(change, path)
+    if as_json:
+        click.echo(change_json(change), nl=False)
+        return
+    print_change(change, console())
+    for path in paths:
+        click.echo(str(path))
 
 
 def _file(run: str) -> Path:

@@ -36,7 +36,9 @@ if TYPE_CHECKING:
 @click.option("--retry-failed", is_flag=True, help="Compute the points again that failed before.")
 @click.option("--top", type=click.IntRange(min=1), default=20, show_default=True, help="Print so many of the best.")
 @json_option
+@click.pass_context
 def command(
+    ctx: click.Context,
     spec: str | None,
     listed: bool,
     changes: tuple[str, ...],
@@ -57,6 +59,7 @@ def command(
     from pathlib import Path
 
     from hwsim.sweep import load_spec, sweep
+    from hwsim.sweep.page import write_page
 
     if listed:
         _list(as_json)
@@ -73,11 +76,12 @@ def command(
         found = sweep(
             plan, folder, jobs=jobs, scheduler=scheduler, fresh=fresh, retry_failed=retry_failed, progress=show
         )
+    write_page(found, folder / "report.html", str(ctx.obj))
     if as_json:
         click.echo(found.to_json(), nl=False)
         return
     _show(found, top)
-    click.echo(f"\n{folder / 'results.json'}\n{folder / 'results.csv'}")
+    click.echo(f"\n{folder / 'results.json'}\n{folder / 'results.csv'}\n{folder / 'report.html'}")
 
 
 def _list(as_json: bool) -> None:

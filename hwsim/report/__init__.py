@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from hwsim.report.attribution import WHY_SCHEMA, Attribution, Measure, Swap
     from hwsim.report.build import summarise, target_result
+    from hwsim.report.change import Change, compare_runs
+    from hwsim.report.change_page import change_dict, change_json, render_change
     from hwsim.report.document import SCHEMA, dumps, from_json, read, to_json
     from hwsim.report.html import render_html
     from hwsim.report.model import (
@@ -24,14 +26,16 @@ if TYPE_CHECKING:
         TileRow,
         wilson,
     )
-    from hwsim.report.terminal import print_comparison, print_estimate, print_why
+    from hwsim.report.terminal import print_change, print_comparison, print_estimate, print_why
     from hwsim.report.text import render_csv, render_markdown
     from hwsim.report.why import render_why, why_dict, why_json
-    from hwsim.report.write import SUFFIXES, write_report, write_why
+    from hwsim.report.write import SUFFIXES, write_change, write_points, write_report, write_why
 
 _HOMES = {
     **dict.fromkeys(("WHY_SCHEMA", "Attribution", "Measure", "Swap"), "attribution"),
     **dict.fromkeys(("summarise", "target_result"), "build"),
+    **dict.fromkeys(("Change", "compare_runs"), "change"),
+    **dict.fromkeys(("change_dict", "change_json", "render_change"), "change_page"),
     **dict.fromkeys(("SCHEMA", "dumps", "from_json", "read", "to_json"), "document"),
     **dict.fromkeys(("render_html",), "html"),
     **dict.fromkeys(
@@ -41,10 +45,10 @@ _HOMES = {
         ),
         "model",
     ),
-    **dict.fromkeys(("print_comparison", "print_estimate", "print_why"), "terminal"),
+    **dict.fromkeys(("print_change", "print_comparison", "print_estimate", "print_why"), "terminal"),
     **dict.fromkeys(("render_csv", "render_markdown"), "text"),
     **dict.fromkeys(("render_why", "why_dict", "why_json"), "why"),
-    **dict.fromkeys(("SUFFIXES", "write_report", "write_why"), "write"),
+    **dict.fromkeys(("SUFFIXES", "write_change", "write_points", "write_report", "write_why"), "write"),
 }
 
 __all__ = [
@@ -53,6 +57,7 @@ __all__ = [
     "WHY_SCHEMA",
     "Accuracy",
     "Attribution",
+    "Change",
     "Comparison",
     "Declared",
     "Evidence",
@@ -63,12 +68,17 @@ __all__ = [
     "TargetResult",
     "TargetSummary",
     "TileRow",
+    "change_dict",
+    "change_json",
+    "compare_runs",
     "dumps",
     "from_json",
+    "print_change",
     "print_comparison",
     "print_estimate",
     "print_why",
     "read",
+    "render_change",
     "render_csv",
     "render_html",
     "render_markdown",
@@ -79,6 +89,8 @@ __all__ = [
     "why_dict",
     "why_json",
     "wilson",
+    "write_change",
+    "write_points",
     "write_report",
     "write_why",
 ]

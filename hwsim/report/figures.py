@@ -84,9 +84,9 @@ def accuracy_plane(comparison: Comparison, cost: str) -> Figure:
     parts = [plane.frame(word, f"{_metric(comparison)}, %"), _baselines(comparison, plane)]
     where = [(plane.x.at(costs[i]), plane.py(_value(results[i]))) for i in drawn]
     best = front([(costs[i], _value(results[i])) for i in drawn], more_is_better=True)
-    steps = _staircase([(costs[drawn[j]], _value(results[drawn[j]])) for j in best])
+    steps = staircase([(costs[drawn[j]], _value(results[drawn[j]])) for j in best])
     parts.append(plane.path(steps, "front") if steps else Markup(""))
-    lines = [*_segments(plane, steps), *((0.0, plane.py(b), 1.0, plane.py(b)) for b in _baseline_values(comparison))]
+    lines = [*segments(plane, steps), *((0.0, plane.py(b), 1.0, plane.py(b)) for b in _baseline_values(comparison))]
     for i, (x, y) in zip(drawn, where, strict=True):
         accuracy = results[i].accuracy
         assert accuracy is not None
@@ -125,7 +125,7 @@ def cost_plane(comparison: Comparison) -> Figure:
     pairs = [(results[i].energy_j, results[i].latency_s) for i in drawn]
     where = [(plane.x.at(energy), plane.py(latency)) for energy, latency in pairs]
     best = front(pairs, more_is_better=False)
-    steps = _staircase([pairs[j] for j in best])
+    steps = staircase([pairs[j] for j in best])
     parts = [
         plane.frame("energy an inference", "latency of a batch"),
         plane.path(steps, "front") if steps else Markup(""),
@@ -133,7 +133,7 @@ def cost_plane(comparison: Comparison) -> Figure:
     for i, (x, y), (energy, latency) in zip(drawn, where, pairs, strict=True):
         parts.append(point(x, y, marker(i), f"{results[i].target.title}: {si(latency, 's')}, {si(energy, 'J')}"))
     labels = [Label(x, y, shorten(names[i])) for i, (x, y) in zip(drawn, where, strict=True)]
-    placed = place_labels(labels, [(x, y, 7.0) for x, y in where], HEIGHT, lines=_segments(plane, steps))
+    placed = place_labels(labels, [(x, y, 7.0) for x, y in where], HEIGHT, lines=segments(plane, steps))
     labelled = _legible(placed, len(labels))
     parts += [item.draw() for item in placed if labelled]
     title = "latency against energy an inference"
@@ -178,7 +178,7 @@ def _baselines(comparison: Comparison, plane: Plane) -> Markup:
     return Markup("").join(parts)
 
 
-def _staircase(corners: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+def staircase(corners: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
     """The front as steps: what can be had at each cost. Nothing for a single corner."""
     if len(corners) < 2:
         return []
@@ -188,7 +188,7 @@ def _staircase(corners: Sequence[tuple[float, float]]) -> list[tuple[float, floa
     return steps
 
 
-def _segments(plane: Plane, steps: Sequence[tuple[float, float]]) -> list[tuple[float, float, float, float]]:
+def segments(plane: Plane, steps: Sequence[tuple[float, float]]) -> list[tuple[float, float, float, float]]:
     places = [(plane.x.at(x), plane.py(y)) for x, y in steps]
     return [(*a, *b) for a, b in itertools.pairwise(places)]
 

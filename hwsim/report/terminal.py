@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from hwsim.perf.result import COMPONENTS, Constraint, Estimate, LayerEstimate
 from hwsim.report.attribution import Attribution, Swap, sentences
+from hwsim.report.change import Change
 from hwsim.report.figures import labels_of
 from hwsim.report.humanise import (
     THIN,
@@ -23,6 +24,7 @@ from hwsim.report.humanise import (
     size,
 )
 from hwsim.report.model import SUBJECTS, Comparison, TargetResult
+from hwsim.report.svg import shorten
 from hwsim.report.words import verdicts
 
 if TYPE_CHECKING:
@@ -130,6 +132,40 @@ def print_why(why: Attribution, console: Console | None = None) -> None:
         _print_table(why.title if head == "cause" else "", columns, console)
     for sentence in sentences(why):
         console.print(Padding(Text(_plain(sentence)), (0, 0, 0, 2)))
+
+
+def print_change(change: Change, console: Console | None = None) -> None:
+    """Print each target's numbers before and after, the layers that changed the most, and the settings that differ."""
+    from rich.text import Text
+
+    console = console or _console()
+    numbers = [(target.label, number) for target in change.targets for number in target.numbers]
+    texts = {
+        "target": [label for label, _ in numbers],
+        "number": [number.name for _, number in numbers],
+        "before": [number.text(number.before) for _, number in numbers],
+        "after": [number.text(number.after) for _, number in numbers],
+        "change": [number.change for _, number in numbers],
+        "": [number.verdict for _, number in numbers],
+    }
+    columns = [
+        _Column(head, tuple(Text(_plain(cell)) for cell in cells), left=head in ("target", "number", ""))
+        for head, cells in texts.items()
+    ]
+    _print_table(f"What changed: {change.after.title}", columns, console)
+    for target in change.targets:
+        layers = sum(not layer.same for layer in target.layers)
+        if layers:
+            console.print(Text(f"  {target.label}: {layers} of {len(target.layers)} layers changed", style="dim"))
+    for label in change.gone:
+        console.print(Text(f"  {label}: gone"))
+    for label in change.new:
+        console.print(Text(f"  {label}: new"))
+    for setting in change.settings:
+        before, after = (shorten(text, 60) if text else "–" for text in (setting.before, setting.after))
+        console.print(Text(f"  {setting.name}: {before} → {after}", style="dim"))
+    if change.same:
+        console.print(Text("  Every number is the same."))
 
 
 def _totals(estimate: Estimate) -> list[tuple[str, str, str]]:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hwsim.errors import DataError, unknown
 from hwsim.io import atomic
 from hwsim.report.attribution import Attribution
+from hwsim.report.change import Change
 from hwsim.report.document import dumps
 from hwsim.report.model import Comparison
+
+if TYPE_CHECKING:
+    from hwsim.report.points import Points
 
 
 def _html(comparison: Comparison) -> str:
@@ -60,6 +64,28 @@ def write_why(why: Attribution, path: str | Path) -> Path:
     from hwsim.report.why import render_why, why_json
 
     return write_as({".html": render_why, ".json": why_json}, why, path)
+
+
+def write_change(change: Change, path: str | Path) -> Path:
+    """Write what changed between two runs as the suffix says: .html or .json.
+
+    Raises:
+        DataError: an unknown suffix, or the file cannot be written.
+    """
+    from hwsim.report.change_page import change_json, render_change
+
+    return write_as({".html": render_change, ".json": change_json}, change, path)
+
+
+def write_points(points: Points, path: str | Path) -> Path:
+    """Write the page of a design space: .html.
+
+    Raises:
+        DataError: an unknown suffix, or the file cannot be written.
+    """
+    from hwsim.report.points import render_points
+
+    return write_as({".html": render_points}, points, path)
 
 
 def write_as(renderers: Mapping[str, Callable[[Any], str]], value: Any, path: str | Path) -> Path:

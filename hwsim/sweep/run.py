@@ -130,7 +130,7 @@ def _row(plan: Spec, point: Point, outcome: Outcome) -> Row:
     return Row(point, outcome.values, feasible=all(miss <= 0 for miss in violations(plan, outcome.values)))
 
 
-_TASKS = ("model", "new_tokens", "context")
+TASKS = ("model", "new_tokens", "context")
 """Dimensions that say what is asked; points that differ in one are never held against each other."""
 
 
@@ -140,7 +140,7 @@ def _judged(plan: Spec, rows: list[Row]) -> tuple[Row, ...]:
     tasks: dict[str, list[int]] = {}
     for index, row in enumerate(rows):
         if row.feasible:
-            tasks.setdefault(key_of({n: row.point[n] for n in _TASKS if n in row.point}), []).append(index)
+            tasks.setdefault(key_of({n: row.point[n] for n in TASKS if n in row.point}), []).append(index)
     winners: set[int] = set()
     for members in tasks.values():
         values = [[(rows[index].values or {})[name] for name in plan.objectives] for index in members]

@@ -179,6 +179,23 @@ def test_report_repeats_the_page_and_joins_runs(say: Say, model: Path, data: Pat
     assert (tmp_path / "b.csv").stat().st_size > 100
 
 
+def test_report_says_what_changed(say: Say, model: Path, data: Path, tmp_path: Path) -> None:
+    for limit in (8, 20):
+        args = (*CHIPS, "--data", data, "--limit", limit, "--batch", limit, "--out", tmp_path / str(limit))
+        assert say("emulate", model, *args).status == 0
+    said = say("report", "--compare", tmp_path / "8", tmp_path / "20")
+    assert said.status == 0
+    assert said.out.splitlines()[-1] == str(tmp_path / "20" / "change.html")
+    assert "n: 8 → 20" in said.out
+    made = tmp_path / "change.json"
+    assert say("report", "--compare", tmp_path / "8", tmp_path / "20", "-o", made).status == 0
+    held = json.loads(made.read_text())
+    assert held == json.loads(say("report", "--compare", tmp_path / "8", tmp_path / "20", "--json").out)
+    assert [target["target"] for target in held["targets"]] == ["hwsim-int4-ws16", "nvidia-h100"]
+    assert say("report", "--compare", tmp_path / "8").status == 2
+    assert say("report", "--compare", tmp_path / "8", tmp_path / "20", "-o", tmp_path / "x.csv").status == 2
+
+
 def test_report_refuses_to_join_different_data(say: Say, model: Path, data: Path, tmp_path: Path) -> None:
     for limit in (8, 9):
         args = ("--target", "nvidia-h100", "--data", data, "--limit", limit, "--out", tmp_path / str(limit))

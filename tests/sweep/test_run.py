@@ -189,6 +189,7 @@ def test_command_line(say: Say, tmp_path: Path) -> None:  # noqa: F811
     assert said.status == 0, said.err
     assert "6 points" in said.out
     assert str(tmp_path / "out" / "results.csv") in said.out
+    assert (tmp_path / "out" / "report.html").stat().st_size > 10_000
     said = say("sweep", spec, "--out", tmp_path / "out", "--json")
     assert said.out == (tmp_path / "out" / "results.json").read_text()
     assert say("sweep", "--list").status == 0

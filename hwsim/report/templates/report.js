@@ -38,7 +38,7 @@
     function apply() {
       var text = search.value.trim().toLowerCase();
       rows.forEach(function (row) {
-        var words = row.querySelector("th").textContent;
+        var words = row.dataset.words || row.querySelector("th").textContent;
         var wanted = (shown === "" || row.dataset.target === shown) && words.toLowerCase().indexOf(text) >= 0;
         row.hidden = !wanted;
       });

@@ -1,0 +1,63 @@
+"""A sweep's result as the plain values that its page takes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hwsim.sweep.metrics import METRICS
+from hwsim.sweep.result import SCHEMA, SweepResult
+from hwsim.sweep.run import TASKS
+
+if TYPE_CHECKING:
+    from hwsim.report.points import Points
+
+
+def points_of(result: SweepResult, command: str = "") -> Points:
+    """What ``hwsim.report.points`` shows of ``result``; ``command`` is what makes it again."""
+    import yaml
+
+    from hwsim import __version__
+    from hwsim.report.points import Gauge, Limit, Points, Spot
+
+    varying = [name for name in TASKS if len({str(row.point.get(name)) for row in result.rows}) > 1]
+    spots = tuple(
+        Spot(
+            {name: _choice(value) for name, value in row.point.items()},
+            row.values,
+            ", ".join(_choice(row.point[name]) for name in varying if name in row.point),
+            row.feasible,
+            row.best,
+            row.error,
+        )
+        for row in result.rows
+    )
+    limits = result.spec.get("constraints", {})
+    return Points(
+        name=result.name,
+        description=str(result.spec.get("description", "")),
+        gauges={name: Gauge(name, metric.unit, metric.better, metric.text) for name, metric in METRICS.items()},
+        objectives=result.objectives,
+        limits=tuple(Limit(name, bound.get("min"), bound.get("max")) for name, bound in limits.items()),
+        spots=spots,
+        document=result.to_json(),
+        schema=SCHEMA,
+        spec=yaml.safe_dump(dict(result.spec), sort_keys=False, allow_unicode=True, width=100),
+        command=command,
+        versions={"hwsim": __version__},
+    )
+
+
+def write_page(result: SweepResult, path: Path, command: str = "") -> None:
+    """Write the page of ``result``.
+
+    Raises:
+        DataError: the file cannot be written.
+    """
+    from hwsim.report import write_points
+
+    write_points(points_of(result, command), path)
+
+
+def _choice(value: object) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
