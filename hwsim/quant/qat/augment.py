@@ -12,7 +12,7 @@ from torch.nn import functional
 
 
 def jitter(x: Tensor, dice: torch.Generator) -> Tensor:
-    """[n, c, h, w], each rotated by up to 12 degrees, scaled and sheared by up to 10 %, shifted by up to a fourteenth."""
+    """[n, c, h, w], each rotated by up to 12 degrees, scaled and sheared by up to 10 %, shifted by up to 1/14."""
     angle, shear, grow_x, grow_y, dx, dy = torch.rand(6, len(x), generator=dice) * 2 - 1
     cos, sin = torch.cos(angle * math.radians(12)), torch.sin(angle * math.radians(12))
     row_x = torch.stack([cos * (1 + 0.1 * grow_x), -sin + 0.1 * shear, dx / 7], 1)

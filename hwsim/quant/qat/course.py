@@ -42,6 +42,7 @@ class Course:
         epochs, batch: passes over the data; inputs a step.
         rate: peak learning rate of weights; it rises for the first tenth and falls to nothing by a cosine.
         scale_rate: of scales and offsets, as a share of ``rate``.
+        table_rate: of the numbers of learned tables, which are steps of their grid, as a share of ``rate``.
         optimizer: ``adamw`` or ``sgd`` (momentum .9).
         weight_decay: of weights, not of scales.
         accumulate: micro-batches a step; their gradients are summed in ``accumulator``.
@@ -62,6 +63,7 @@ class Course:
     batch: int = 100
     rate: float = 1e-3
     scale_rate: float = 1.0
+    table_rate: float = 100.0
     optimizer: str = "adamw"
     weight_decay: float = 1e-4
     accumulate: int = 1
@@ -240,12 +242,13 @@ def _loss(network: QatNetwork, teacher: QatNetwork | None, x: Tensor, y: Tensor,
 
 
 def _optimizer(network: QatNetwork, course: Course, total: int) -> tuple[torch.optim.Optimizer, Any]:
-    scales = network.scales()
-    marks = {id(p) for p in scales}
+    scales, tables = network.scales(), network.tables()
+    marks = {id(p) for p in (*scales, *tables)}
     weights = [p for p in network.parameters() if p.requires_grad and id(p) not in marks]
     groups = [
         {"params": weights, "lr": course.rate, "weight_decay": course.weight_decay},
         {"params": [p for p in scales if p.requires_grad], "lr": course.rate * course.scale_rate, "weight_decay": 0.0},
+        {"params": tables, "lr": course.rate * course.table_rate, "weight_decay": 0.0},
     ]
     groups = [group for group in groups if group["params"]]
     optimizer: torch.optim.Optimizer

@@ -170,11 +170,6 @@ class FakeQuant(nn.Module):  # type: ignore[misc]  # torch is untyped here
         """Name of the element format as it is now."""
         return self.params.format if self.table is None else self.table.format()
 
-    def storage(self) -> list[nn.Parameter]:
-        """What is learned of storage."""
-        found = [self.scale, self.offset, None if self.table is None else self.table.numbers]
-        return [parameter for parameter in found if parameter is not None]
-
     def zero_point(self, scale: Tensor) -> NDArray[np.int32] | None:
         """Integer zero points that the learned offset, or the storage, has."""
         if self.offset is None:

@@ -148,8 +148,12 @@ class QatNetwork(nn.Module):  # type: ignore[misc]  # torch is untyped here
         return found
 
     def scales(self) -> list[Tensor]:
-        """What is learned of storage: scales, offsets and tables."""
-        return [parameter for store in self.stores.values() for parameter in store.storage()]
+        """What is learned of storage: scales and offsets."""
+        return [p for store in self.stores.values() for p in (store.scale, store.offset) if p is not None]
+
+    def tables(self) -> list[Tensor]:
+        """What is learned of the numbers that codes stand for."""
+        return [store.table.numbers for store in self.stores.values() if store.table is not None]
 
     def export(self) -> Graph:
         """The Quantized IR with everything as it is learned now; it runs on the chip as any other quantized graph.
