@@ -123,6 +123,7 @@ def train(
     penalty: Callable[[QatNetwork, Tensor, torch.Generator], Tensor] | None = None,
     judge: Callable[[QatNetwork], float] | None = None,
     checkpoint: Path | None = None,
+    threads: int | None = None,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> tuple[Epoch, ...]:
     """Teach ``network`` in place.
@@ -135,6 +136,7 @@ def train(
         penalty: (network, inputs, generator) -> a term of the loss (an out-of-distribution regularizer).
         judge: called for each row of the curve; its number is kept there.
         checkpoint: file to go on from if it is there, and to write; removed by nobody.
+        threads: of torch, for the whole process; None leaves them as they are.
         progress: called with ("train", steps done, steps in all).
 
     Returns:
@@ -144,7 +146,8 @@ def train(
         DataError: labels or data do not fit the task, or the checkpoint is another run's.
     """
     _check_data(inputs, labels, course)
-    torch.set_num_threads(max(1, torch.get_num_threads()))
+    if threads is not None:
+        torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True, warn_only=True)
     batches = math.ceil(len(inputs) / course.batch)
     total = course.epochs * batches

@@ -1,0 +1,147 @@
+"""What a training recipe may say, and one clear line when it says something else.
+
+name: mnist-w2a4
+model: mnist-cnn
+target: hwsim-int4-ws16
+weights: {format: int2}
+activations: {scale: offset}
+course: {epochs: 3, teacher: 0.5}
+augment: [jitter]
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from hwsim.errors import HwsimError, RecipeError, unknown
+from hwsim.numerics import formats
+from hwsim.quant import CALIBRATORS
+from hwsim.quant.qat import Course, Learning
+from hwsim.quant.qat.augment import AUGMENTS
+from hwsim.target.explain import explain
+from hwsim.target.yaml import Document, read_yaml
+
+_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Storage(_Strict):
+    """How one kind of tensor is stored and learned; ``format`` None is the target's own.
+
+    The other fields are those of ``hwsim.quant.qat.Learning``.
+    """
+
+    format: str | None = None
+    estimator: str = "clipped"
+    scale: str = "learned"
+    power_of_two: bool = False
+    stochastic: bool = False
+    coefficient: float = Field(default=0.1, ge=0, le=1)
+    table: str = "none"
+    grid: str = "int4"
+
+    @property
+    def learning(self) -> Learning:
+        return Learning(**self.model_dump(exclude={"format"}))
+
+
+class Steps(_Strict):
+    """The fields of ``hwsim.quant.qat.Course``."""
+
+    epochs: int = Field(default=5, ge=1, le=100_000)
+    batch: int = Field(default=100, ge=1, le=1_000_000)
+    rate: float = Field(default=1e-3, gt=0, allow_inf_nan=False)
+    scale_rate: float = Field(default=1.0, ge=0, allow_inf_nan=False)
+    table_rate: float = Field(default=100.0, ge=0, allow_inf_nan=False)
+    optimizer: str = "adamw"
+    weight_decay: float = Field(default=1e-4, ge=0, allow_inf_nan=False)
+    accumulate: int = Field(default=1, ge=1)
+    accumulator: str = "fp32"
+    teacher: float = Field(default=0.0, ge=0, le=1)
+    temperature: float = Field(default=2.0, gt=0, allow_inf_nan=False)
+    seed: int = Field(default=0, ge=0, lt=2**32)
+    checkpoint_steps: int = Field(default=200, ge=1)
+    report_steps: int | None = Field(default=None, ge=1)
+
+    @property
+    def course(self) -> Course:
+        return Course(**self.model_dump())
+
+
+class Plan(_Strict):
+    """A training recipe.
+
+    Attributes:
+        name: for people; the default folder's name too.
+        model: a zoo name or the file of a float network.
+        target, precision: the chip to train for, and its mode (None: its default).
+        calibrator: how first scales are picked.
+        data, calibration, test: what it learns from, picks its first scales on and is measured on: a zoo name (its
+            training, calibration or test data) or a .npz file; None is the model's own.
+        limit: use only so many of the test inputs.
+        weights, activations: storage, and what learns of it.
+        course: how long, how fast, in which steps.
+        augment: changes to pictures, names in ``hwsim.quant.qat.augment.AUGMENTS``.
+        sums: whose numbers the network learns on: ``torch``'s own, or the ``chip``'s, bit for bit (slower).
+    """
+
+    name: str = Field(pattern=_NAME)
+    model: str
+    target: str
+    precision: str | None = None
+    calibrator: str = "mse"
+    data: str | None = None
+    calibration: str | None = None
+    test: str | None = None
+    limit: int | None = Field(default=None, ge=1)
+    weights: Storage = Storage()
+    activations: Storage = Storage()
+    course: Steps = Steps()
+    augment: list[str] = Field(default_factory=list)
+    sums: Literal["torch", "chip"] = "torch"
+
+
+def load_plan(path: str | os.PathLike[str]) -> Plan:
+    """Read a recipe.
+
+    Raises:
+        RecipeError: no such file; or ``path:line: what was expected, what was found``.
+        ToolError: torch is missing.
+    """
+    try:
+        document = read_yaml(os.fspath(path))
+    except HwsimError as error:  # the reader is the target files' own
+        raise RecipeError(error.message, where=error.where, hint=error.hint) from None
+    try:
+        plan = Plan.model_validate(document.data)
+    except ValidationError as error:
+        raise explain(document, error, Plan, RecipeError) from None
+    _check(document, plan)
+    return plan
+
+
+def _check(document: Document, plan: Plan) -> None:
+    for part, held in (("weights", plan.weights), ("activations", plan.activations)):
+        for key, name in (("format", held.format), ("grid", held.grid)):
+            if name is not None and name not in formats:
+                raise unknown(RecipeError, "format", name, formats, where=document.where((part, key)))
+    if plan.calibrator not in CALIBRATORS:
+        raise unknown(RecipeError, "calibrator", plan.calibrator, CALIBRATORS, where=document.where(("calibrator",)))
+    for index, name in enumerate(plan.augment):
+        if name not in AUGMENTS:
+            raise unknown(RecipeError, "augmentation", name, AUGMENTS, where=document.where(("augment", index)))
+    for part, make in (
+        ("weights", lambda: plan.weights.learning),
+        ("activations", lambda: plan.activations.learning),
+        ("course", lambda: plan.course.course),
+    ):
+        try:
+            make()
+        except RecipeError as error:
+            raise RecipeError(error.message, where=document.where((part,)), hint=error.hint) from None
