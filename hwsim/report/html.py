@@ -9,7 +9,8 @@ from hwsim.report.document import SCHEMA, dumps
 from hwsim.report.model import KINDS, SUBJECTS, Comparison, TargetResult
 from hwsim.report.page import KIND_WORDS, Page, facts_of, render
 from hwsim.report.svg import PALETTE, swatch
-from hwsim.report.words import verdicts
+from hwsim.report.timeline import timeline
+from hwsim.report.words import limit_sentences, verdicts
 
 METRIC_WORDS = {
     "accuracy": "Accuracy",
@@ -18,6 +19,15 @@ METRIC_WORDS = {
     "latency": "Latency",
     "throughput": "Throughput",
 }
+
+SUBJECT_OF = {
+    "accuracy": "arithmetic",
+    "score": "arithmetic",
+    "energy": "energy",
+    "latency": "timing",
+    "throughput": "timing",
+}
+"""What evidence each metric rests on."""
 
 
 def render_html(comparison: Comparison) -> str:
@@ -62,6 +72,7 @@ def _context(comparison: Comparison) -> dict[str, Any]:
                 "roof": figures.roofline(result, index, axes),
                 "energy": bars.layer_energy(result, index, components),
                 "time": bars.time_shares(result, index),
+                "line": timeline(result, index),
                 "use": bars.utilisation(result, index),
                 "summary": _summary(result),
                 "layers": _layer_rows(result),
@@ -69,6 +80,8 @@ def _context(comparison: Comparison) -> dict[str, Any]:
             for index, (label, result) in enumerate(zip(figures.labels_of(results), results, strict=True))
         ],
         "words": verdicts(comparison),
+        "limits": limit_sentences(comparison),
+        "proofs": {metric: [r.evidence(subject) for r in results] for metric, subject in SUBJECT_OF.items()},
         "metric_words": words,
         "strips": {metric: strip for metric in words if (strip := bars.metric_strip(comparison, metric))},
         "planes": planes,

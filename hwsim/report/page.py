@@ -14,9 +14,12 @@ from markupsafe import Markup
 
 from hwsim.report import humanise
 from hwsim.report.model import Evidence
+from hwsim.report.words import limit_text
 
 if TYPE_CHECKING:
     import jinja2
+
+    from hwsim.perf.result import Constraint
 
 _TEMPLATES = Path(__file__).parent / "templates"
 
@@ -84,6 +87,20 @@ def evidence_chip(evidence: Evidence | None) -> Markup:
     return Markup('<span class="ev ev-{}" title="{}">{}</span>').format(evidence.kind, hover, evidence.kind)
 
 
+def evidence_dot(evidence: Evidence | None) -> Markup:
+    """The label's sign alone, where there is no room for the word; kind and source on hover."""
+    if evidence is None:
+        return Markup('<span class="ev ev-none bare" title="nobody stated what this rests on"></span>')
+    hover = f"{evidence.kind}: {evidence.source or KIND_WORDS[evidence.kind]}"
+    return Markup('<span class="ev ev-{} bare" title="{}" role="img" aria-label="{}"></span>').format(
+        evidence.kind, hover, evidence.kind
+    )
+
+
+def _limit_chip(limit: Constraint) -> Markup:
+    return evidence_chip(Evidence(limit.kind, "the limit, as the target's file states it"))
+
+
 def _text(name: str) -> str:
     return (_TEMPLATES / name).read_text(encoding="utf-8")
 
@@ -110,5 +127,8 @@ def _environment() -> jinja2.Environment:
         decibels=humanise.decibels,
         significant=humanise.significant,
         chip=evidence_chip,
+        dot=evidence_dot,
+        limit_chip=_limit_chip,
+        limit_text=limit_text,
     )
     return environment

@@ -25,7 +25,7 @@ from hwsim.report.humanise import (
 )
 from hwsim.report.model import SUBJECTS, Comparison, TargetResult
 from hwsim.report.svg import shorten
-from hwsim.report.words import verdicts
+from hwsim.report.words import limit_text, verdicts
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -180,21 +180,14 @@ def _totals(estimate: Estimate) -> list[tuple[str, str, str]]:
         ("energy", energy, "energy"),
         ("  of it", _parts(estimate), ""),
         ("mean power", si(estimate.watts, "W"), "energy"),
-        *((limit.name, _verdict(limit), "") for limit in estimate.constraints),
+        *((limit.name, _met(limit), "") for limit in estimate.constraints),
     ]
 
 
-def _verdict(limit: Constraint) -> str:
+def _met(limit: Constraint) -> str:
     """``meets`` or ``misses``, and by how much."""
-    found, most = (
-        (size(limit.found), size(limit.limit))
-        if limit.unit == "B"
-        else (si(limit.found, limit.unit), si(limit.limit, limit.unit))
-    )
-    if limit.meets:
-        return f"meets: {found} of {most}, {percent(1 - limit.ratio, 0)} left"
-    word = "does not fit" if limit.name == "memory" else "misses"
-    return f"{word}: {found}, {significant(limit.ratio)} times the {most} allowed"
+    word = "meets" if limit.meets else "does not fit" if limit.name == "memory" else "misses"
+    return f"{word}: {limit_text(limit)}"
 
 
 def _print_table(title: str, columns: list[_Column], console: Console) -> None:

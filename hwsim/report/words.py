@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING
 
 from hwsim.report.figures import labels_of
-from hwsim.report.humanise import count, percent, points, si, significant, times
+from hwsim.report.humanise import count, percent, points, short_percent, si, significant, size, times
 from hwsim.report.model import UNITS, Comparison
+
+if TYPE_CHECKING:
+    from hwsim.perf.result import Constraint
 
 NEAR = 1.02
 """Costs closer than this ratio are called equal: no model here is better than that."""
@@ -27,6 +32,36 @@ def verdicts(comparison: Comparison) -> dict[str, str]:
     """Metric -> sentence, for the metrics that the comparison has."""
     found = {metric: verdict(comparison, metric) for metric in ("accuracy", "score", "energy", "latency", "throughput")}
     return {metric: text for metric, text in found.items() if text}
+
+
+def limit_text(limit: Constraint) -> str:
+    """What was found of what is allowed, and what is left or by how much it misses."""
+    show = size if limit.unit == "B" else partial(si, unit=limit.unit)
+    found, most = show(limit.found), show(limit.limit)
+    if limit.meets:
+        return f"{found} of {most}, {short_percent(1 - limit.ratio)} left"
+    return f"{found}, {significant(limit.ratio)} times the {most} allowed"
+
+
+def limit_sentences(comparison: Comparison) -> list[str]:
+    """Limits that a target misses, one by one; else that all are met, where some target's file states one.
+
+    A memory that is large enough needs no mention.
+    """
+    pairs = [
+        (label, limit)
+        for label, result in zip(labels_of(comparison.results), comparison.results, strict=True)
+        for limit in result.estimate.constraints
+    ]
+    missed = [
+        f"{label} {'has too little memory' if limit.name == 'memory' else f'misses its {limit.name} limit'}: "
+        f"{limit_text(limit)}."
+        for label, limit in pairs
+        if not limit.meets
+    ]
+    if missed or all(limit.name == "memory" for _, limit in pairs):
+        return missed
+    return ["All limits on power, latency and memory are met."]
 
 
 def _accuracy(comparison: Comparison) -> str:

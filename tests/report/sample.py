@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from hwsim.perf.result import COMPONENTS, Estimate, LayerEstimate
+from hwsim.report.attribution import Attribution, Measure, Swap
 from hwsim.report.model import (
     KINDS,
     Accuracy,
@@ -258,6 +259,64 @@ def realistic() -> Comparison:
         },
         seed=0,
         notes=("Made-up numbers, for tests of the page only.",),
+    )
+
+
+def slower() -> Comparison:
+    """The realistic comparison with another machine model behind it, and one layer more."""
+    run = realistic()
+    more = (*CNN, ("fc3", "Gemm", 1, 10, 10, 100, 0))
+    results = tuple(
+        replace(
+            result,
+            estimate=estimate(
+                result.target.name, more, peak=3e11, bandwidth=2e10, watts=0.5, pj_mac=0.4, launch_s=1e-6
+            ),
+        )
+        for result in run.results
+    )
+    return replace(run, results=results, created="2026-12-01T00:00:00Z", versions={**run.versions, "hwsim": "0.2.0"})
+
+
+def attribution(layers: int = 5, *, long_names: bool = False) -> Attribution:
+    """A loss by cause and layer; some layers' errors cancel."""
+    tail = "-with-a-name-that-nobody-would-like-to-read-twice" if long_names else ""
+
+    def measure(sqnr: float, score: float = 0.97) -> Measure:
+        return Measure(sqnr, 1 - 10 ** (-sqnr / 10), 0.9 + score / 20, score)
+
+    causes = (
+        Swap("weights", "weights and biases stored in int4", measure(14.2), measure(16.1)),
+        Swap("activations", "operands stored in int4", measure(16.1), measure(14.2)),
+        Swap("accumulator", "sums as ascend.cube.int4 makes them", measure(float("inf")), measure(12.0)),
+        Swap("requantization", "sums scaled by a float32 factor", measure(44.0), measure(12.1)),
+        Swap("vector operations", "values between vector operations held in fp16", measure(51.0), measure(11.9)),
+    )
+    names = [f"/layer{i}/layer{i}.0/conv{tail}/Conv" for i in range(layers)]
+    rows = tuple(
+        Swap(name, "Conv 1024×144×16", measure(15.0 + 3 * (i % 5)), measure(11.0 + 0.9 * (i % 5)))
+        for i, name in enumerate(names)
+    )
+    steps = tuple((cause.name, measure(14.2 - 0.5 * i)) for i, cause in enumerate(causes[:-1]))
+    run = realistic()
+    return Attribution(
+        model="resnet8",
+        title="Why ResNet8 loses on Huawei Ascend 910B4",
+        data="made up",
+        n=256,
+        target=run.results[1].target,
+        metric="top-1",
+        lower_is_better=False,
+        float32=0.985,
+        chip=measure(12.0),
+        causes=causes,
+        steps=(*steps, ("vector operations", measure(12.0))),
+        layers=rows,
+        created=run.created,
+        command="hwsim emulate resnet8 --target ascend-910b4 --why",
+        versions=run.versions,
+        hashes=run.hashes,
+        notes=run.notes,
     )
 
 

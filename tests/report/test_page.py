@@ -9,7 +9,9 @@ from dataclasses import replace
 
 import pytest
 
+from hwsim.perf.result import Constraint
 from hwsim.report import Comparison, render_html
+from hwsim.report.humanise import THIN
 from tests.report.pages import Element, parse
 from tests.report.sample import realistic, synthetic
 
@@ -73,7 +75,7 @@ def test_every_figure_is_described_and_drawn(case: tuple[Comparison, str, Elemen
     pictures = [e for e in tree.all("svg") if e.attributes.get("role") == "img"]
     names = {e.attributes["aria-labelledby"].split()[0][:-2] for e in pictures}
     count = len(comparison.results)
-    wanted = {f"{kind}-{index}" for kind in ("layers", "time", "use", "roof") for index in range(count)}
+    wanted = {f"{kind}-{index}" for kind in ("layers", "time", "use", "roof", "timeline") for index in range(count)}
     measured = any(result.accuracy for result in comparison.results)
     energy = any(result.energy_j > 0 for result in comparison.results)
     wanted |= {"energy-shares", "strip-energy", "strip-latency", "strip-throughput"}
@@ -180,3 +182,55 @@ def test_layers_beyond_the_limit_share_a_row_without_a_bar() -> None:
     assert panel.attributes["style"] == "height:528px"
     assert max(float(bar.attributes["y"]) for bar in panel.all("rect", "bar")) < 22 * 23
     assert "37 smaller" in tree.words
+
+
+def test_limits_stand_in_the_headline_and_on_the_card() -> None:
+    comparison = realistic()
+    limits = (Constraint("power", "W", 30.0, 36.0, "published"), Constraint("memory", "B", 8e9, 1e6, "silicon"))
+    first = replace(comparison.results[0], estimate=replace(comparison.results[0].estimate, constraints=limits))
+    tree = parse(render_html(replace(comparison, results=(first, *comparison.results[1:]))))
+    assert [e.text.replace(THIN, " ") for e in tree.all("p", "limit-line")] == [
+        "nvidia-h100 misses its power limit: 36.0 W, 1.20 times the 30.0 W allowed."
+    ]
+    card = tree.all("article", "card")[0]
+    assert [(e.text, e.attributes["class"]) for e in card.all("b") if e.attributes.get("class")] == [
+        ("missed", "bad"),
+        ("met", "good"),
+    ]
+    assert [chip.text for chip in card.all("span", "ev")][-2:] == ["published", "silicon"]
+    met = (replace(limits[0], found=20.0), limits[1])
+    first = replace(first, estimate=replace(first.estimate, constraints=met))
+    words = parse(render_html(replace(comparison, results=(first, *comparison.results[1:])))).words
+    assert "All limits on power, latency and memory are met." in words
+
+
+def test_the_timeline_covers_the_batch_without_overlap() -> None:
+    for comparison in (realistic(), synthetic(2, 60)):
+        tree = parse(render_html(comparison))
+        for index, result in enumerate(comparison.results):
+            (svg,) = [
+                e
+                for e in tree.all("svg")
+                if e.attributes.get("aria-labelledby") == f"timeline-{index}-t timeline-{index}-d"
+            ]
+            work = [e.attributes for e in svg.all("rect", "bar") if "lane2" not in e.attributes["class"]]
+            spans = sorted((float(a["x"]), float(a["x"]) + float(a["width"])) for a in work)
+            assert spans[0][0] == 0
+            assert max(end for _, end in spans) == pytest.approx(1000, abs=0.1)
+            covered = sum(end - start for start, end in spans)
+            assert covered == pytest.approx(1000, abs=0.05 * len(spans))
+            matrix = sum(float(a["width"]) for a in work if "lane0" in a["class"])
+            share = (
+                sum(r.seconds * r.compute_cycles / r.cycles for r in result.estimate.rows if r.engine == "matrix")
+                / result.estimate.seconds
+            )
+            assert matrix == pytest.approx(1000 * share, abs=0.02 * len(spans))
+
+
+def test_an_evidence_sign_stands_beside_every_headline_number() -> None:
+    tree = parse(render_html(realistic()))
+    for card in tree.all("article", "strip-card"):
+        (values,) = card.all("ol", "values")
+        for item in values.all("li"):
+            (sign,) = item.all("span", "bare")
+            assert sign.attributes["title"].startswith(f"{sign.attributes['aria-label']}: ")

@@ -53,4 +53,41 @@
     });
     search.addEventListener("input", apply);
   });
+  var prefixes = [[1, "s"], [1e-3, "ms"], [1e-6, "µs"], [1e-9, "ns"], [1e-12, "ps"]];
+  function time(seconds) {
+    if (!(seconds > 0)) return "0";
+    var unit = prefixes.filter(function (each) { return seconds >= each[0]; })[0] || prefixes[4];
+    return String(Number((seconds / unit[0]).toPrecision(4))) + "\u202f" + unit[1];
+  }
+  document.querySelectorAll(".timeline").forEach(function (line) {
+    var svg = line.querySelector(".window svg");
+    var height = svg.viewBox.baseVal.height;
+    var ends = line.querySelectorAll(".ends > span");
+    var whole = Number(line.dataset.seconds);
+    var left = 0, width = 1000;
+    function show(x, w) {
+      width = Math.min(1000, Math.max(1, w));
+      left = Math.min(1000 - width, Math.max(0, x));
+      svg.setAttribute("viewBox", left + " 0 " + width + " " + height);
+      ends[0].textContent = time(left / 1000 * whole);
+      ends[2].textContent = time((left + width) / 1000 * whole);
+    }
+    ends[1].hidden = false;
+    line.querySelectorAll("[data-zoom]").forEach(function (button) {
+      button.addEventListener("click", function () {
+        var how = button.dataset.zoom;
+        if (how === "in") show(left + width / 4, width / 2);
+        if (how === "out") show(left - width / 2, width * 2);
+        if (how === "left") show(left - width / 2, width);
+        if (how === "right") show(left + width / 2, width);
+        if (how === "all") show(0, 1000);
+      });
+    });
+    svg.addEventListener("click", function (event) {
+      var bar = event.target.closest("rect.bar");
+      if (!bar) return;
+      var x = Number(bar.getAttribute("x")), w = Number(bar.getAttribute("width"));
+      show(x - w * 0.1, w * 1.2);
+    });
+  });
 })();
