@@ -39,6 +39,9 @@ if TYPE_CHECKING:
 
 ACCUMULATOR_BYTES = 4
 
+RESULT_OPERATIONS = 2
+"""Of the vector unit on each result that leaves the array: a scale, and a function."""
+
 
 @dataclass(frozen=True, slots=True)
 class Split:
@@ -174,10 +177,11 @@ class ArrayMachine:
         return on_chip, cycles
 
     def _tail(self, split: Split, k: int) -> int:
-        """Cycles that the last result tile takes through the vector unit, a value a lane."""
-        height, width = self.flow.result_tile(split.m, split.n, k, self.accumulators)
+        """Cycles that the last result tile takes through the vector unit, in rows as wide as the array."""
+        height, _ = self.flow.result_tile(split.m, split.n, k, self.accumulators)
+        _, width = self.flow.granule()
         rows = split.m % height or height
-        return ceil_div(rows * width * self.cores, self.vector_rate)
+        return ceil_div(rows * width * RESULT_OPERATIONS * self.cores, self.vector_rate)
 
     def _best_plan(self, work: MatrixWork, place: Placement) -> Plan:
         """The fastest split; layers of the same sizes share it."""

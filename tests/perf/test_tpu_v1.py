@@ -35,18 +35,20 @@ def test_a_tile_takes_two_microseconds() -> None:
     """Section 7 of the paper: a 600 x 600 matrix takes 9 steps and 18 us."""
     target = load_target("google-tpu-v1")
     found = estimate(gemm(96, 600, 600, weights="int8", activations="int8", output="int8"), target).rows[0]
+    first = 65536 / target.machine.dram.bytes_per_s.value  # before the array starts
     host = 2 * 96 * 600 / target.machine.host.bytes_per_s.value  # type: ignore[union-attr]
     assert found.dram_bytes == 9 * 65536
-    assert found.seconds - host == pytest.approx(18e-6, rel=0.10)
+    assert found.seconds - host - first == pytest.approx(18e-6, rel=0.05)
 
 
 def test_six_applications(parity: ModuleType) -> None:
-    """Bounds sit just above what the model reaches (the bar is 8% on average)."""
+    """Bounds sit just above what the model reaches (the bar is 8% on average), with and without published fills."""
     target = load_target("google-tpu-v1")
-    errors = {}
-    for app in parity.APPLICATIONS:
-        found = estimate(parity.workload(app), target)
-        assert found.macs == pytest.approx(app.macs * app.byte_passes, rel=0.03)
-        errors[app.name] = abs(found.cycles / app.counter_cycles - 1)
-    assert sum(errors.values()) / 6 < 0.11
-    assert max(errors["MLP0"], errors["LSTM0"], errors["CNN0"]) < 0.08
+    for filled, bound in ((False, 0.12), (True, 0.065)):
+        errors = {}
+        for app in parity.APPLICATIONS:
+            found = estimate(parity.workload(app, filled=filled), target)
+            assert found.macs == pytest.approx(app.macs * app.byte_passes, rel=0.03)
+            errors[app.name] = abs(found.cycles / app.counter_cycles - 1)
+        assert sum(errors.values()) / 6 < bound
+        assert max(errors["MLP0"], errors["LSTM0"], errors["CNN0"]) < 0.08
