@@ -17,6 +17,9 @@ COMPONENTS = ("mac", "accumulator", "scratchpad", "vector", "dram", "static")
 """Where energy goes: multipliers and adders; partial-sum storage; every other on-chip memory; the vector unit; memory
 chips and their interface; and power that flows whether or not work is done (leakage, clock trees, idle circuits)."""
 
+SHOWN = 12
+"""Operations that a notebook shows of an estimate, the longest ones."""
+
 
 @dataclass(frozen=True, slots=True)
 class LayerEstimate:
@@ -149,6 +152,33 @@ class Estimate:
                 cells.update({f"{group}.{key}": value for key, value in cells.pop(group).items()})
             flat.append(cells)
         return pd.DataFrame(flat)
+
+    def _repr_html_(self) -> str:
+        """The totals and the longest operations, for a notebook."""
+        from hwsim.perf.notebook import amount, html_table
+
+        longest = sorted(range(len(self.rows)), key=lambda at: (-self.rows[at].seconds, at))[:SHOWN]
+        rows = [
+            (
+                row.name,
+                amount(row.seconds, "s"),
+                f"{row.seconds / self.seconds:.0%}" if self.seconds > 0 else "–",
+                f"{row.utilisation:.0%}" if row.macs else "–",
+                row.bound,
+                amount(row.total_pj * 1e-12, "J"),
+            )
+            for row in (self.rows[at] for at in sorted(longest))
+        ]
+        timing, energy = (f" ({self.evidence[name]})" if name in self.evidence else "" for name in ("timing", "energy"))
+        notes = [
+            f"latency {amount(self.seconds, 's')}, {amount(self.inferences_per_s, '/s')}{timing}; "
+            f"energy {amount(self.joules / self.batch, 'J')} an inference, {amount(self.watts, 'W')}{energy}",
+            *(f"{limit.name} limit {'met' if limit.meets else 'missed'}" for limit in self.constraints),
+        ]
+        if len(self.rows) > SHOWN:
+            notes.insert(0, f"and {len(self.rows) - SHOWN} shorter operations")
+        title = f"{self.workload} on {self.target}, {self.precision}, batch {self.batch}"
+        return html_table(title, ("layer", "time", "of time", "of peak", "bound", "energy"), rows, notes)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers, strings, lists and dicts, ready for JSON; ``rows`` becomes a list of dicts."""

@@ -319,3 +319,24 @@ class Comparison:
             seen.add(key)
             if result.estimate.batch < 1:
                 raise DataError(f"batch must be at least 1, found {result.estimate.batch}", where=f"results: {key[0]}")
+
+    def _repr_html_(self) -> str:
+        """A row a target, each number with what it rests on, for a notebook."""
+        from hwsim.perf.notebook import html_table
+        from hwsim.report.figures import labels_of
+        from hwsim.report.humanise import per_second, percent, si, significant
+        from hwsim.report.words import verdicts
+
+        rows = []
+        for label, result in zip(labels_of(self.results), self.results, strict=True):
+            score, accuracy = result.score, result.accuracy
+            answer = (
+                f"{score.metric} {significant(score.measured, 4)}"
+                if score is not None
+                else percent(accuracy.value if accuracy is not None else None)
+            )
+            speed = (si(result.latency_s, "s"), per_second(result.estimate.inferences_per_s), si(result.energy_j, "J"))
+            kinds = [proof.kind if proof else "unstated" for proof in map(result.evidence, SUBJECTS)]
+            rows.append((label, answer, *speed, ", ".join(kinds)))
+        head = ("target", "answers", "latency", "throughput", "energy", f"evidence of {', '.join(SUBJECTS)}")
+        return html_table(self.title, head, rows, tuple(verdicts(self).values()))

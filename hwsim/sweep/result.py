@@ -15,6 +15,8 @@ from hwsim.sweep.metrics import METRICS
 from hwsim.sweep.spec import Scalar
 
 SCHEMA = "hwsim.sweep.result/1"
+SHOWN = 20
+"""Points that a notebook shows, the best ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,27 @@ class SweepResult:
         ]
         body = {"schema": SCHEMA, "name": self.name, "spec": self.spec, "rows": rows}
         return json.dumps(body, indent=1, ensure_ascii=False) + "\n"
+
+    def _repr_html_(self) -> str:
+        """The points that nothing beats, for a notebook."""
+        from hwsim.perf.notebook import amount, html_table
+
+        best = self.best
+        names = [n for n in (best[0].point if best else ()) if len({str(row.point.get(n)) for row in self.rows}) > 1]
+        head = ("", *names, *self.objectives)
+        rows = [
+            (
+                str(number),
+                *(str(row.point.get(name, "–")) for name in names),
+                *(amount((row.values or {})[name], METRICS[name].unit).strip() for name in self.objectives),
+            )
+            for number, row in enumerate(best[:SHOWN], 1)
+        ]
+        feasible = sum(row.feasible for row in self.rows)
+        notes = [f"{len(self.rows)} points, {feasible} meet every constraint, {len(self.failed)} failed"]
+        if len(best) > SHOWN:
+            notes.insert(0, f"and {len(best) - SHOWN} more that nothing beats")
+        return html_table(self.name, head, rows, notes)
 
     def to_csv(self) -> str:
         """A line a point: its choices, its numbers, feasible, best, error."""
