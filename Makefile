@@ -13,7 +13,7 @@ GALLERY      := reports
 DEMO_TARGETS := --target nvidia-h100 --target ascend-910b4 --target hwsim-int4-ws16
 
 .DEFAULT_GOAL := help
-.PHONY: help demo gallery test lint types layers bench clean
+.PHONY: help demo gallery test docs lint types layers bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,6 +37,10 @@ test: $(VENV)/.test ## the tests (installs Icarus Verilog when missing)
 	@if [ -n "$$CI" ]; then .ci/bootstrap.sh tool chromium chromium; fi
 	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(TESTS)
 
+docs: $(VENV)/.docs ## the documentation into docs/_build/html; a warning is an error
+	$(BIN)/python -m sphinx -W --keep-going -q -c docs . docs/_build/html
+	@echo "docs/_build/html/docs/index.html"
+
 lint: $(VENV)/.dev ## ruff: rules and formatting
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -51,7 +55,7 @@ bench: $(VENV)/.test ## the benchmarks
 	@for script in bench/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
 clean: ## remove the virtual environment and everything made by a build or a test
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .benchmarks
+	rm -rf $(VENV) build dist docs/_build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .benchmarks
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Each stamp is as new as what it was installed from, so a second run installs nothing.
@@ -64,7 +68,7 @@ $(VENV)/.base: pyproject.toml | $(VENV)/.made
 	@$(PIP) -e .
 	@touch $@
 
-$(VENV)/.test $(VENV)/.dev: $(VENV)/.%: pyproject.toml | $(VENV)/.made
+$(VENV)/.test $(VENV)/.dev $(VENV)/.docs: $(VENV)/.%: pyproject.toml | $(VENV)/.made
 	@echo "installing hwsim[$*] into $(VENV)"
 	@$(PIP) -e '.[$*]'
 	@touch $@ $(VENV)/.base
