@@ -76,18 +76,18 @@ def draw(
                 place, shift, num(foot), side, f"{rule} {end:.3g}"
             )
         )
-    return _alone(title, Markup("").join(parts), TOP + HEIGHT + 60 + int(RULE_STEP * len(ends)))
+    return alone(title, Markup("").join(parts), TOP + HEIGHT + 60 + int(RULE_STEP * len(ends)))
 
 
-def _alone(title: str, body: Markup, height: int) -> str:
-    """The figure with the part of the report's style sheet that it needs."""
+def alone(title: str, body: Markup, height: int, hues: int = 3) -> str:
+    """The figure with the part of the report's style sheet that it needs, and so many of its colours."""
     sheet = (Path(hwsim.report.__file__).parent / "templates" / "report.css").read_text()
     head = sheet[: sheet.index("* { box-sizing")]
     rules = [line for line in sheet.splitlines() if re.match(r"svg |\.(grid|axis|roof|bar|t\d|front)\b", line)]
     own = [
         "svg { overflow: visible; } .page { fill: var(--paper); } .heading { font-size: 14px !important; }",
         ".end { stroke: var(--ink3); stroke-dasharray: 3 3; } .strong { stroke: var(--ink); stroke-dasharray: none; }",
-        *(f".t{i} {{ --hue: var(--t{i}); }}" for i in range(3)),
+        *(f".t{i} {{ --hue: var(--t{i}); }}" for i in range(hues)),
         "svg .named { fill: var(--hue); }",
     ]
     return (

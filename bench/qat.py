@@ -17,14 +17,17 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 import hwsim
+from bench.qat_plot import draw
 from hwsim import zoo
 from hwsim.errors import DataError
 from hwsim.io import atomic
@@ -33,6 +36,7 @@ from hwsim.quant import Recipe, quantize, recipe_for
 from hwsim.quant.qat import Course, Learning, QatNetwork, train
 from hwsim.quant.qat.augment import AUGMENTS
 from hwsim.quant.qat.course import accuracy
+from hwsim.training import chip_values, differing
 
 CHIP = "hwsim-int4-ws16"
 SEEDS = (0, 1, 2)
@@ -128,6 +132,14 @@ def on_chip(graph: Graph, data: Any) -> float:
     return float((answers == data.labels).mean())
 
 
+@cache
+def untrained(model: str, weights: str) -> float:
+    """Top-1 on the chip of the network quantized after training."""
+    run = Run("", weights, model=model)
+    quantized = quantize(hwsim.load_model(model), recipe(run), zoo.data(model, "calib").inputs)
+    return on_chip(quantized, zoo.data(model))
+
+
 def learn(run: Run) -> dict[str, Any]:
     """Train one network, and measure it before and after."""
     graph, data, test = hwsim.load_model(run.model), zoo.data(run.model, "train"), zoo.data(run.model)
@@ -148,11 +160,10 @@ def learn(run: Run) -> dict[str, Any]:
     )
     spent = time.process_time() - began
     return {
-        "part": "",
         "name": run.name,
         "seed": run.course.seed,
         "n": len(test.inputs),
-        "before": on_chip(quantized, test),
+        "before": untrained(run.model, run.weights),
         "chip": on_chip(network.export(), test),
         "torch": curve[-1].score,
         "cpu_s": round(spent, 1),
@@ -161,22 +172,152 @@ def learn(run: Run) -> dict[str, Any]:
 
 
 PARTS: dict[str, Callable[[], list[Run]]] = {"bars": bars, "curves": curves, "table": table}
+MODES = (
+    ("INT4", CHIP, "int4", None),
+    ("INT2 in INT4", CHIP, "int4", "int2"),
+    ("FP8 E4M3", "nvidia-h100", "fp8", None),
+    ("NVFP4", "nvidia-b200", "nvfp4", None),
+)
+COMPARED = 256
+"""Inputs whose codes are compared."""
+
+
+def equality() -> Iterator[tuple[str, Callable[[], dict[str, Any]]]]:
+    """Three networks, four formats: each trained for an epoch of its calibration data, then compared code by code."""
+    for model in ("mnist-cnn", "mnist-mlp", "resnet8"):
+        for name, chip, precision, weights in MODES:
+            yield f"equality: {model}, {name}", partial(_equal, model, name, chip, precision, weights)
+
+
+def _equal(model: str, name: str, chip: str, precision: str, weights: str | None) -> dict[str, Any]:
+    graph, target = hwsim.load_model(model), hwsim.load_target(chip)
+    if model == "resnet8":
+        data, labels = zoo.data(model).inputs, np.zeros(len(zoo.data(model).inputs), np.int64)
+        course = Course(epochs=8, batch=10, teacher=1.0)
+    else:
+        calib = zoo.data(model, "calib")
+        data, labels, course = calib.inputs, calib.labels, Course(epochs=2, batch=64)
+    rule = recipe_for(target, precision, "mse")
+    if weights is not None:
+        rule = replace(rule, weights=replace(rule.weights, format=weights))
+    quantized = quantize(graph, rule, data)
+    network = QatNetwork(quantized, graph, rule, weights=LSQ, activations=LSQ)
+    teacher = QatNetwork(quantized, graph, rule, full=True).eval()
+    curve = train(network, data, labels, course, teacher=teacher)
+    x = zoo.data(model).inputs[:COMPARED]
+    rows = differing(network, target, x, precision)
+    outputs = set(network.graph.outputs)
+    codes = [row for row in rows if row.value not in outputs]
+    ends = [row for row in rows if row.value in outputs]
+    return {
+        "model": model,
+        "format": name,
+        "n": len(x),
+        "values": len(codes),
+        "codes": sum(row.codes for row in codes),
+        "exact": sum(row.exact for row in codes),
+        "layer": sum(row.layer for row in codes),
+        "whole": sum(row.whole for row in codes),
+        "outputs": sum(row.codes for row in ends),
+        "outputs_exact": sum(row.exact for row in ends),
+        "losses": [curve[0].loss, curve[-1].loss],
+        "trained_exactly": _exactly(network, target, precision, data, labels, course, teacher, x),
+    }
+
+
+def _exactly(
+    network: QatNetwork,
+    target: Any,
+    precision: str,
+    data: Any,
+    labels: Any,
+    course: Course,
+    teacher: QatNetwork,
+    x: Any,
+) -> int:
+    """Output numbers that differ from the chip's after some steps on the chip's own values."""
+    network.chip = chip_values(target, precision)
+    few = min(len(data), 2 * course.batch)
+    train(network, data[:few], labels[:few], replace(course, epochs=1), teacher=teacher)
+    with torch.no_grad():
+        mine = network.eval()(torch.from_numpy(x)).numpy()
+    theirs = hwsim.emulate(network.export(), target, x, precision=precision).output
+    return int((mine.view(np.uint32) != np.ascontiguousarray(theirs, np.float32).view(np.uint32)).sum())
+
+
+def resnet8() -> Iterator[tuple[str, Callable[[], dict[str, Any]]]]:
+    """W4A4 by distillation alone: crops of unlabelled pictures, the float network's answers, three seeds."""
+    for seed in SEEDS:
+        yield f"resnet8 W4A4, seed {seed}", partial(_distilled, seed)
+
+
+def _crops(seed: int, count: int, pictures: Any) -> Any:
+    """Squares of 48 to 224 pixels from pictures [n, 3, 224, 224], scaled to 32 x 32 by the mean of areas."""
+    dice = np.random.default_rng(seed)
+    found = np.empty((count, 3, 32, 32), np.float32)
+    for at in range(count):
+        side = int(dice.integers(48, 225))
+        top, left = (int(dice.integers(0, 225 - side)) for _ in range(2))
+        cut = pictures[int(dice.integers(len(pictures))), :, top : top + side, left : left + side]
+        whole = torch.from_numpy(np.ascontiguousarray(cut, np.float32))[None]
+        found[at] = torch.nn.functional.adaptive_avg_pool2d(whole, 32)[0].numpy()
+    return found
+
+
+def _distilled(seed: int) -> dict[str, Any]:
+    pictures = zoo.data("efficientnet-lite0").inputs
+    learned, held = _crops(seed, 2000, pictures[:15]), _crops(99, 500, pictures[15:])
+    test, graph, target = zoo.data("resnet8"), hwsim.load_model("resnet8"), hwsim.load_target(CHIP)
+    rule = recipe_for(target, None, "mse")
+    quantized = quantize(graph, rule, learned[:256])
+    network = QatNetwork(quantized, graph, rule, weights=LSQ, activations=LSQ, seed=seed)
+    teacher = QatNetwork(quantized, graph, rule, full=True).eval()
+    with torch.no_grad():
+        wanted = [teacher(torch.from_numpy(x)).numpy().argmax(1) for x in (held, test.inputs)]
+    began = time.process_time()
+    course = Course(epochs=3, batch=50, rate=5e-4, teacher=1.0, seed=seed)
+    curve = train(
+        network, learned, np.zeros(len(learned), np.int64), course, teacher=teacher, augment=AUGMENTS["mirror"]
+    )
+    spent, found = time.process_time() - began, {}
+    for when, stored in (("before", quantized), ("after", network.export())):
+        crops, images = (hwsim.emulate(stored, CHIP, x).output.argmax(1) for x in (held, test.inputs))
+        found[f"agreement_{when}"] = float((crops == wanted[0]).mean())
+        found[f"right_{when}"] = int((images == test.labels).sum())
+    return {
+        **found,
+        "seed": seed,
+        "float_right": int((wanted[1] == test.labels).sum()),
+        "n": len(test.inputs),
+        "crops": len(held),
+        "cpu_s": round(spent, 1),
+        "losses": [row.loss for row in curve],
+    }
+
+
+JOBS = {"equality": equality, "resnet8": resnet8}
 
 
 def main() -> int:
     """Make the runs of one part that are not in the file yet."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("part", choices=sorted(PARTS))
-    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("part", choices=sorted((*PARTS, *JOBS, "draw")))
+    parser.add_argument("--out", type=Path, required=True, help="file of the results")
+    parser.add_argument("--svg", type=Path, help="of the part draw")
     args = parser.parse_args()
     torch.set_num_threads(1)
-    for run in PARTS[args.part]():
+    if args.part == "draw":
+        args.svg.write_text(draw(json.loads(args.out.read_text())))
+        return 0
+    jobs = JOBS[args.part]() if args.part in JOBS else ((run.key, partial(learn, run)) for run in PARTS[args.part]())
+    for key, job in jobs:
         held = json.loads(args.out.read_text()) if args.out.exists() else {}
-        if run.key in held:
+        if key in held:
             continue
-        held[run.key] = {**learn(run), "part": args.part}
-        atomic.write(args.out, json.dumps(held, indent=1).encode(), DataError)
-        print(run.key, {k: v for k, v in held[run.key].items() if k != "curve"}, flush=True)
+        found = {"part": args.part, **job()}
+        held = json.loads(args.out.read_text()) if args.out.exists() else {}
+        atomic.write(args.out, json.dumps({**held, key: found}, indent=1).encode(), DataError)
+        print(key, {k: v for k, v in found.items() if k != "curve"}, flush=True)
     return 0
 
 

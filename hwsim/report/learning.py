@@ -14,7 +14,6 @@ from hwsim.report.scale import Axis, linear_axis, log_axis, share_axis, tick_num
 from hwsim.report.svg import Plane, marker, num, picture, point
 
 HEIGHT = 240.0
-_HEAD, _FOOT = 30, 44
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,4 +130,4 @@ def _drawn(
     spoken = "; ".join(
         f"{name}: {text(rows[0][1])} at step {rows[0][0]}, {text(rows[-1][1])} at the end" for name, rows in curves
     )
-    return picture(ident, title, spoken, HEIGHT + _FOOT, Markup("").join(parts))
+    return picture(ident, title, spoken, HEIGHT, Markup("").join(parts), kind="xy")

@@ -145,7 +145,7 @@ def run_plan(
         created=now(),
         command=command,
         versions={**versions(), **_torch_version()},
-        notes=tuple(note for note in (data.note and f"Learned from: {data.note}.", test.note) if note),
+        notes=tuple(note for note in (test.note,) if note),
     )
     return Trained(learned, exported, _write(learned, exported, folder))
 

@@ -1,0 +1,33 @@
+"""The curves of reports/training.md: mean accuracy of three seeds by step, in the report's colours."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from markupsafe import Markup
+
+from bench.calibration_plot import HEIGHT, TOP, alone
+from hwsim.report.learning import score_curves
+
+
+def draw(held: Mapping[str, Mapping[str, Any]]) -> str:
+    """A file of its own."""
+    found: dict[str, list[list[list[float]]]] = {}
+    for run in held.values():
+        if run["part"] == "curves":
+            found.setdefault(run["name"], []).append(run["curve"])
+    curves = []
+    for name, seeds in found.items():
+        rows = zip(*seeds, strict=True)
+        curves.append((name, [(int(same[0][0]), sum(row[2] for row in same) / len(same)) for same in rows]))
+    body = Markup('<g class="xy">{}</g>').format(score_curves(curves, "curves"))
+    names = Markup("").join(
+        Markup('<text class="label t{} named" x="100%" y="{}" text-anchor="end">{}</text>').format(
+            at, HEIGHT - 110 + 16 * at, name
+        )
+        for at, (name, _) in enumerate(curves)
+    )
+    return alone(
+        "MNIST CNN, INT2 weights: accuracy in torch by step, mean of three seeds", body + names, TOP + HEIGHT + 60
+    )
