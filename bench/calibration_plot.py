@@ -83,7 +83,7 @@ def alone(title: str, body: Markup, height: int, hues: int = 3) -> str:
     """The figure with the part of the report's style sheet that it needs, and so many of its colours."""
     sheet = (Path(hwsim.report.__file__).parent / "templates" / "report.css").read_text()
     head = sheet[: sheet.index("* { box-sizing")]
-    rules = [line for line in sheet.splitlines() if re.match(r"svg |\.(grid|axis|roof|bar|t\d|front)\b", line)]
+    rules = [line for line in sheet.splitlines() if re.match(r"svg |\.(grid|axis|roof|bar|t\d|front|mark)\b", line)]
     own = [
         "svg { overflow: visible; } .page { fill: var(--paper); } .heading { font-size: 14px !important; }",
         ".end { stroke: var(--ink3); stroke-dasharray: 3 3; } .strong { stroke: var(--ink); stroke-dasharray: none; }",

@@ -7,8 +7,8 @@ from typing import Any
 
 from markupsafe import Markup
 
-from bench.calibration_plot import HEIGHT, TOP, alone
-from hwsim.report.learning import score_curves
+from bench.calibration_plot import TOP, alone
+from hwsim.report.learning import HEIGHT, score_curves
 
 
 def draw(held: Mapping[str, Mapping[str, Any]]) -> str:
@@ -23,11 +23,11 @@ def draw(held: Mapping[str, Mapping[str, Any]]) -> str:
         curves.append((name, [(int(same[0][0]), sum(row[2] for row in same) / len(same)) for same in rows]))
     body = Markup('<g class="xy">{}</g>').format(score_curves(curves, "curves"))
     names = Markup("").join(
-        Markup('<text class="label t{} named" x="100%" y="{}" text-anchor="end">{}</text>').format(
-            at, HEIGHT - 110 + 16 * at, name
+        Markup('<text class="label t{} named" x="{}%" y="{}">{}</text>').format(
+            at, 33 * (at % 3), int(HEIGHT) + 52 + 18 * (at // 3), name
         )
         for at, (name, _) in enumerate(curves)
     )
     return alone(
-        "MNIST CNN, INT2 weights: accuracy in torch by step, mean of three seeds", body + names, TOP + HEIGHT + 60
+        "MNIST CNN, INT2 weights: accuracy in torch by step, mean of the seeds", body + names, int(TOP + HEIGHT + 90)
     )
