@@ -254,7 +254,7 @@ REASONS = {
         "f16",
         "777 x 1333 x 2056",
     ): "rows that start at odd bytes: an Ampere kernel with element loads and k cut in parts",
-    ("f16", "1000 x 1000 x 1000"): "rows of 2000 bytes straddle cache lines, which the model does not count",
+    ("f16", "1000 x 1000 x 1000"): "rows of 2000 bytes straddle cache lines; a second line each is not all",
     ("bf16", "1000 x 1000 x 1000"): "as f16",
     ("s8", "1000 x 1000 x 1000"): "rows at 8 bytes: an Ampere kernel with short loads, priced by a share of the rate",
     ("s8", "3000 x 3000 x 3000"): "as 1000 cubed",

@@ -184,7 +184,8 @@ def _fastest(work: MatrixWork, rates: Rates, memory_s: float) -> _Tiling:
     if rates.operand_bytes_per_cycle is not None:
         step += sides.sum(axis=1) / rates.operand_bytes_per_cycle
     fetched = sides.min(axis=1) + sides.max(axis=1) / rates.multicast  # neighbouring blocks share the longer side
-    cycles = np.ceil(blocks / rates.sms) * _side_by_side(step, fetched / rates.port_bytes_per_cycle) * work.k
+    port = fetched * _lines(work, rates) / rates.port_bytes_per_cycle
+    cycles = np.ceil(blocks / rates.sms) * _side_by_side(step, port) * work.k
     if rates.multicast > 1:
         cycles = np.maximum(cycles, _steps(work) * STEP_CYCLES)
     shared = blocks * fetched * work.k + output_bytes(work)
@@ -206,6 +207,22 @@ def _cleared(blocks: Any, rates: Rates) -> Any:
     return (blocks > 2 * rates.sms) & (rates.multicast > 1)
 
 
+def _lines(work: MatrixWork, rates: Rates) -> float:
+    """Cache lines that come for one line's worth of an operand: rows that do not start at a line straddle two.
+    Measurements show it of warp-group kernels with tiles of every size only."""
+    row = int(work.k * bits_per_element(work.input_format) / 8)
+    if rates.multicast == 1 or rates.choices or _alignment(work) < ALIGNED_BYTES:
+        return 1.0
+    return 2 - gcd(STEP_BYTES, row) / STEP_BYTES
+
+
+def _exposed(rates: Rates, blocks: int) -> float:
+    """Part of the time to write results that no arithmetic hides. TF32's kernels (warp-group, few tiles) write a tile
+    under the next one, so only the last wave's writes count."""
+    waves = ceil_div(blocks, rates.sms) if rates.choices and rates.multicast > 1 else 1
+    return rates.store_share / waves
+
+
 def _element_bytes(work: MatrixWork) -> tuple[float, float]:
     """Of an activation and of a weight, as they are stored."""
     return bits_per_element(work.input_format) / 8, weight_bits(work) / 8
@@ -216,8 +233,9 @@ def _tiled(work: MatrixWork, place: Placement, rates: Rates, table: EnergyTable)
     read, written = dram_bytes(work, place)
     memory_s = read / rates.load_bytes_per_s
     store_s = written / rates.store_bytes_per_s
-    memory_s += (1 - rates.store_share) * store_s
-    best = _fastest(work, rates, memory_s)
+    best = _fastest(work, rates, memory_s + (1 - rates.store_share) * store_s)
+    exposed = _exposed(rates, best.blocks)
+    memory_s += (1 - exposed) * store_s
     cycles = best.cycles
     if (aligned := _alignment(work)) < ALIGNED_BYTES:
         cycles /= UNALIGNED_RATE * aligned / ALIGNED_BYTES
@@ -235,7 +253,7 @@ def _tiled(work: MatrixWork, place: Placement, rates: Rates, table: EnergyTable)
         cycles=cycles,
         shared_s=best.shared / rates.shared_bytes_per_s,
         memory_s=memory_s,
-        tail_s=rates.store_share * output_bytes(work) / rates.store_bytes_per_s,
+        tail_s=exposed * output_bytes(work) / rates.store_bytes_per_s,
         counts=ActionCounts(
             mac=work.macs / (rates.sparse if work.sparse else 1),
             scratchpad_bytes=scratchpad,

@@ -206,3 +206,12 @@ def test_a_network_takes_well_under_a_second(name: str) -> None:
     start = time.process_time()
     estimate(work, target)
     assert time.process_time() - start < 0.5
+
+
+@pytest.mark.parametrize("size", [1000, 1400, 3000])
+def test_rows_that_straddle_cache_lines_cost_more(size: int) -> None:
+    """Measured: FP16 1000 cubed takes 8.6 us, 1024 cubed 6.2 us."""
+    target = load_target("nvidia-h100")
+    straddling = estimate(gemm(1024, 1024, size, weights="fp16", activations="fp16"), target)
+    aligned = estimate(gemm(1024, 1024, size // 64 * 64, weights="fp16", activations="fp16"), target)
+    assert straddling.rows[0].compute_cycles > 1.1 * aligned.rows[0].compute_cycles
