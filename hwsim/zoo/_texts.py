@@ -1,6 +1,6 @@
 """Text data as token ids: Wikipedia pages in windows, word pairs with human scores.
 
-Needs the tokenizers package (``pip install 'hwsim[zoo]'``); a tokenizer is data, nothing of a model file is executed.
+Needs the tokenizers package (``pip install 'hwsim[llm]'``); a tokenizer is data, nothing of a model file is executed.
 """
 
 from __future__ import annotations
@@ -137,4 +137,4 @@ def _tokenizers() -> Any:
             import_module(f"tokenizers.{part}")
         return import_module("tokenizers")
     except ImportError:
-        raise ToolError("needs tokenizers to read text", where="hwsim.zoo", hint="pip install 'hwsim[zoo]'") from None
+        raise ToolError("needs tokenizers to read text", where="hwsim.zoo", hint="pip install 'hwsim[llm]'") from None
