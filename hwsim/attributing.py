@@ -80,7 +80,7 @@ def attribute(
             needed.
         calibration, precision, calibrator, recipe, command: as in :func:`hwsim.comparing.compare`.
         limit: use only so many inputs; None is ``INPUTS``.
-        progress: called with (stage, inputs done, inputs in all).
+        progress: called with (stage, inputs done, inputs in all), inputs counted once for each mixture.
 
     Raises:
         RecipeError: the network is quantized already, so that there is no float network to compare with, or the
@@ -102,7 +102,7 @@ def attribute(
     how = recipe_for(chip, precision, calibrator) if recipe is None else recipe(graph, chip, precision, ranges.inputs)
     bench = Bench(graph, how, chip, precision, ranges.inputs)
     metric = metric_of(graph)
-    table = _measured(bench, test, metric, lambda done: show(f"{chip.name}: why", done, len(test)))
+    table = _measured(bench, test, metric, lambda done, total: show(f"{chip.name}: why", done, total))
     metric_name = metric.name if metric is not None else "top-1" if test.labels is not None else ""
     return Attribution(
         model=graph.name,
@@ -288,13 +288,16 @@ def _runs(bench: Bench) -> Iterator[tuple[Key, Key, Callable[[Array], Array]]]:
         yield ("but", layer), "float", lambda x, one=layer: bench.without(x, one)  # type: ignore[misc]
 
 
-def _measured(bench: Bench, test: Dataset, metric: Metric | None, show: Callable[[int], None]) -> Mapping[Key, Measure]:
+def _measured(
+    bench: Bench, test: Dataset, metric: Metric | None, show: Callable[[int, int], None]
+) -> Mapping[Key, Measure]:
     """What each mixture of float and chip answers, told against the mixture that it is held to."""
     runs = list(_runs(bench))
     meters = {key: _Meter(metric) for key, _, _ in runs}
     meters["float"] = _Meter(metric)
     step = chunk_of(bench.stored)
-    show(0)
+    done, total = 0, len(test) * len(runs)
+    show(done, total)
     for start in range(0, len(test), step):
         x = test.inputs[start : start + step]
         labels = None if test.labels is None else test.labels[start : start + step]
@@ -306,7 +309,8 @@ def _measured(bench: Bench, test: Dataset, metric: Metric | None, show: Callable
             if key == "stored":
                 kept["stored"] = y
             meters[key].add(y, kept[str(against)], reference, x, labels)
-        show(min(start + step, len(test)))
+            done += len(x)
+            show(done, total)
     return {key: meter.measure() for key, meter in meters.items()}
 
 

@@ -82,6 +82,18 @@ def test_exact_arithmetic_in_the_emulator_is_the_simulated_graph(graph: Graph, t
     np.testing.assert_allclose(made.ideal_run(x, made.layers, made.layers), want, rtol=1e-5, atol=1e-5)
 
 
+def test_an_equalized_network_is_told_from_its_equalized_float_twin(graph: Graph) -> None:
+    """Channel scales that moved are no loss: with everything swapped to float, the outputs are the float network's."""
+    from dataclasses import replace
+
+    chip, x = hwsim.load_target("ascend-910b4"), pictures()
+    recipe = replace(recipe_for(chip, None, "minmax"), equalize="cross_layer")
+    made = Bench(graph, recipe, chip, None, x)
+    np.testing.assert_allclose(made.ideal_run(x, (), ()), made.float_run(x), rtol=1e-4, atol=1e-4)
+    stored = simulate(made.stored, {graph.inputs[0]: x})[graph.outputs[0]]
+    np.testing.assert_allclose(made.ideal_run(x, made.layers, made.layers), stored, rtol=1e-5, atol=1e-5)
+
+
 def test_one_layer_in_float_leaves_its_neighbours_as_they_are(graph: Graph) -> None:
     made = bench(graph, "hwsim-int4-ws16")
     assert made.layers == ("left", "right", "mid", "tail", "head")
