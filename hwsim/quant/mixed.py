@@ -78,7 +78,7 @@ def assign(rows: Sequence[Sensitivity], cost: Cost, budget: float) -> tuple[tupl
     try:
         from scipy.optimize import Bounds, LinearConstraint, milp
     except ImportError:
-        raise ToolError("mixed precision needs scipy", hint='pip install "hwsim[calib]"') from None
+        raise ToolError("mixed precision needs scipy", hint="pip install 'hwsim[calib]'") from None
     nodes = list(dict.fromkeys(row.node for row in rows))
     costs = np.array([cost(row.node, row.scheme) for row in rows], dtype=np.float64)
     errors = np.array([row.error for row in rows], dtype=np.float64)

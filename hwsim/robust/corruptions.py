@@ -105,8 +105,10 @@ def _jpeg(x: Pictures, strength: float, rng: np.random.Generator) -> Pictures:
 
 
 def _filtered(x: Pictures, kernel: NDArray[np.float64]) -> Pictures:
-    from scipy.ndimage import convolve
-
+    try:
+        from scipy.ndimage import convolve
+    except ModuleNotFoundError:
+        raise ToolError("blur needs scipy", hint="pip install 'hwsim[calib]'") from None
     return np.asarray(convolve(x, kernel[None, None].astype(np.float32), mode="nearest"), np.float32)
 
 

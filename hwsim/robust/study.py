@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hwsim.emulate import bind, emulate
-from hwsim.errors import DataError
+from hwsim.errors import DataError, ToolError
 from hwsim.robust.faults import PLACES, Faults, Place, emulate_with_faults
 
 if TYPE_CHECKING:
@@ -128,8 +128,10 @@ def interval(values: Sequence[float], confidence: float = 0.95) -> tuple[float, 
     Raises:
         DataError: fewer than two values.
     """
-    from scipy.stats import t
-
+    try:
+        from scipy.stats import t
+    except ModuleNotFoundError:
+        raise ToolError("an interval of several seeds needs scipy", hint="pip install 'hwsim[calib]'") from None
     if len(values) < 2:
         raise DataError(f"an interval needs at least two values, found {len(values)}")
     mean, spread = float(np.mean(values)), float(np.std(values, ddof=1))

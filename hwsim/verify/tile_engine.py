@@ -131,6 +131,9 @@ def _run(plan: EnginePlan, check: str) -> Outcome:
             simulate("icarus", plan.design(), "axis", folder, seed=plan.seed, wave=wave)
             return json.loads((folder / "result.json").read_text(encoding="utf-8"))
 
+    for package in ("cocotbext.axi", "cocotb_coverage"):
+        if _lacks(package):
+            raise ToolError(f"the AXI-Stream bench needs {package}", hint="pip install 'hwsim[rtl]'")
     got = simulated()
     compared = mismatches = timed = late = 0
     first = None
@@ -315,3 +318,12 @@ def _told(plan: EnginePlan, tile: Tile, index: int, at: int, lane: int, want: in
         expected, got = str(want), str(row[lane])
     place = f"tile {index}, row {at}, column {lane}"
     return f"{place}: {operands(plan.entry, a, w, 0, scales)}: expected {expected}, got {got}"
+
+
+def _lacks(package: str) -> bool:
+    from importlib.util import find_spec
+
+    try:
+        return find_spec(package) is None
+    except ModuleNotFoundError:  # its parent is missing
+        return True

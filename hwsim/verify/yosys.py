@@ -16,7 +16,7 @@ from pathlib import Path
 
 from hwsim.errors import ToolError
 
-INSTALL = "pip install pyosys"
+INSTALL = "pip install 'hwsim[rtl]'"
 _INSIDE = "import sys; from pyosys import libyosys as ys; ys.run_pass('script ' + sys.argv[1], ys.Design())"
 
 

@@ -153,4 +153,4 @@ def _library(name: str) -> Any:
         return import_module(name)
     except ImportError:
         package = {"sklearn": "scikit-learn"}.get(name.split(".")[0], name.split(".")[0])
-        raise ToolError(f"density calibrators need {package}", hint='pip install "hwsim[calib]"') from None
+        raise ToolError(f"density calibrators need {package}", hint="pip install 'hwsim[calib]'") from None
