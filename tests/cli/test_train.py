@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +58,7 @@ def test_it_trains_and_a_killed_run_ends_with_the_same_bits(recipe: Path, tmp_pa
     broken = start(recipe, tmp_path / "broken")
     checkpoint = tmp_path / "broken" / "checkpoint.npz"
     while broken.poll() is None and not checkpoint.exists():
-        pass
+        time.sleep(0.01)
     os.kill(broken.pid, signal.SIGKILL)
     broken.communicate()
     assert not (tmp_path / "broken" / "model.qir").exists()
