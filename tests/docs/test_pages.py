@@ -16,6 +16,7 @@ from tests.oracles import need_tool
 
 SLOW = {
     "README.md",
+    "docs/training.md",
     "docs/tutorials/emulate.md",
     "docs/tutorials/prove.md",
     "docs/tutorials/energy.md",
