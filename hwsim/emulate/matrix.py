@@ -24,7 +24,7 @@ from hwsim.numerics.unit import ScaledFusedUnit
 
 Ints = tuple[int, ...]
 Product = Callable[..., NDArray[Any]]
-"""(a codes [M, K], b codes [N, K], c [M, N] or None, unit name) -> d [M, N]; for units with block scales also the keywords
+"""(a codes [M, K], b codes [N, K], c [M, N] or None, unit name) -> d [M, N]; for units with block scales also keywords
 a_scale and b_scale, scale codes [M, blocks] and [N, blocks]."""
 
 

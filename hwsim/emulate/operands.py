@@ -98,7 +98,7 @@ def weight_operand(weight: QTensor, wanted: str, group: slice) -> Operand:
     if wanted in WIDE:
         return _widened(k_order(weight.dequantize()[group]), wanted)
     if weight.offset is not None:
-        raise RecipeError(f"{weight.block_format} adds an offset to each block, which no unit of {wanted} operands does")
+        raise RecipeError(f"{weight.block_format} adds an offset to each block, which no unit of {wanted} does")
     codes = recode(k_order(weight.codes[group]), weight.format, wanted)
     k = codes.shape[1]
     zero = weight.zero_point
