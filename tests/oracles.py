@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 import os
 import shutil
+import sys
+from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -33,7 +35,7 @@ def need_heavy_module(name: str) -> ModuleType:
 
 def need_tool(name: str, install: str) -> str:
     """Path of an outside program, or skip (fail in CI) with the line that installs it."""
-    path = shutil.which(name)
+    path = shutil.which(name) or shutil.which(name, path=str(Path(sys.executable).parent))
     if path is None:
         _missing(name, install)
     assert path is not None

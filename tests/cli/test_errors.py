@@ -136,7 +136,7 @@ def test_malformed_model_is_not_quantized(
         (["formats", "int5"], ["unknown format 'int5'", "did you mean"]),
         (["units", "nvidia.hoper.wgmma.e4m3"], ["unknown", "'nvidia.hopper.wgmma.e4m3'"]),
         (["targets", "h100"], ["unknown target 'h100'", "'nvidia-h100'"]),
-        (["zoo", "show", "mnist"], ["unknown zoo model 'mnist'", "'mnist-cnn'"]),
+        (["zoo", "show", "mnist-cn"], ["unknown zoo model 'mnist-cn'", "'mnist-cnn'"]),
         (["zoo", "gett"], ["gett"]),
         (["emulate", "mnist-cnn", "--target", "asend-910b4"], ["'ascend-910b4'"]),
         (["emulate", "mnist-cn", "--target", "nvidia-h100"], ["'mnist-cnn'"]),

@@ -12,7 +12,7 @@ import hwsim
 from hwsim import zoo
 from hwsim.ir import reference
 from hwsim.zoo import _texts
-from tests.oracles import need_module
+from tests.oracles import need_heavy_module
 
 RECORDED = Path(__file__).parents[1] / "data" / "tiny_llama_logits.npz"
 
@@ -54,7 +54,7 @@ def test_pages_are_split_by_number_and_cut_into_whole_windows(monkeypatch: pytes
 
 
 def test_a_hook_sees_what_the_matrix_unit_sees() -> None:
-    torch = need_module("torch")
+    torch = need_heavy_module("torch")
     from hwsim.zoo.llama_torch import load
 
     decoder = load(Path(str(zoo.store.files("hwsim.zoo") / "data" / "tiny-llama"))).eval()
@@ -81,7 +81,7 @@ def test_a_hook_sees_what_the_matrix_unit_sees() -> None:
 
 
 def test_training_again_with_the_same_seed_gives_the_same_weights(tmp_path: Path) -> None:
-    torch = need_module("torch")
+    torch = need_heavy_module("torch")
     from hwsim.io import safetensors
     from hwsim.zoo import train_llama
 
