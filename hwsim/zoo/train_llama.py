@@ -43,7 +43,7 @@ Ids = NDArray[np.int32]
 
 def train_tokenizer(texts: Sequence[str], vocabulary: int = VOCABULARY) -> Any:
     """A byte-level BPE tokenizer of ``vocabulary`` tokens; the same texts give the same merges."""
-    from tokenizers import (  # type: ignore[import-untyped]
+    from tokenizers import (
         Tokenizer,
         decoders,
         models,
