@@ -34,7 +34,7 @@ gallery: $(VENV)/.test ## what reports/ shows, made again: the demo's page and i
 test: $(VENV)/.test ## the tests (installs Icarus Verilog when missing)
 	@.ci/bootstrap.sh tool iverilog iverilog
 	@.ci/bootstrap.sh libpython $(VENV)
-	@if [ -n "$$CI" ]; then .ci/bootstrap.sh tool chromium chromium; fi
+	@if [ -n "$$CI" ]; then .ci/bootstrap.sh tool chromium chromium; .ci/bootstrap.sh tool espeak-ng espeak-ng; fi
 	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(TESTS)
 
 docs: $(VENV)/.docs ## the documentation into docs/_build/html; a warning is an error
