@@ -40,3 +40,18 @@ def need_tool(name: str, install: str) -> str:
         _missing(name, install)
     assert path is not None
     return path
+
+
+def need_network(name: str) -> None:
+    """Have a network of the zoo at hand, or skip with the line that fetches it; where CI is set it is fetched."""
+    from hwsim import zoo
+    from hwsim.errors import ToolError
+
+    if zoo.cached(name):
+        return
+    if not os.environ.get("CI"):
+        pytest.skip(f"{name} is not in the cache; hwsim zoo get {name}")
+    try:
+        zoo.get(name)
+    except ToolError as err:
+        pytest.fail(str(err))

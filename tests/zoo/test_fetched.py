@@ -2,33 +2,18 @@
 
 from __future__ import annotations
 
-import os
-
 import numpy as np
-import pytest
 
 from hwsim import zoo
-from hwsim.errors import ToolError
 from hwsim.io.metric import METRICS
 from hwsim.ir.infer import elements
 from hwsim.ir.reference import run
 from hwsim.zoo import _texts
-
-
-def here(name: str) -> None:
-    """Skip where an entry is not fetched; fetching 100 MB is no test's business unless CI is set."""
-    if zoo.cached(name):
-        return
-    if not os.environ.get("CI"):
-        pytest.skip(f"{name} is not in the cache; hwsim zoo get {name}")
-    try:
-        zoo.get(name)
-    except ToolError as err:
-        pytest.fail(str(err))
+from tests.oracles import need_network
 
 
 def test_efficientnet_answers_eighteen_of_twenty() -> None:
-    here("efficientnet-lite0")
+    need_network("efficientnet-lite0")
     graph, data, held = zoo.model("efficientnet-lite0"), zoo.data("efficientnet-lite0"), zoo.entry("efficientnet-lite0")
     y = np.concatenate([run(graph, {"image": data.inputs[i : i + 5]})["logits"] for i in range(0, 20, 5)])
     assert (y.argmax(1) == data.labels).sum() == 18
@@ -41,7 +26,7 @@ def test_efficientnet_answers_eighteen_of_twenty() -> None:
 
 def test_minilm_ranks_pairs_as_its_makers_model_does() -> None:
     """.729 over all pairs; here a part of them, against the same part."""
-    here("minilm")
+    need_network("minilm")
     graph, data = zoo.model("minilm"), zoo.data("minilm")
     assert len(data) == 706
     some = data.head(80)
@@ -51,7 +36,7 @@ def test_minilm_ranks_pairs_as_its_makers_model_does() -> None:
 
 
 def test_smollm2_reads_wikipedia() -> None:
-    here("smollm2-135m")
+    need_network("smollm2-135m")
     data = zoo.data("smollm2-135m")
     assert data.inputs.shape == (16, 512)
     assert zoo.data("smollm2-135m", "calib").inputs.shape == (8, 512)

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import numpy as np
 import pytest
 
 from hwsim import zoo
-from hwsim.errors import ToolError
 from hwsim.io.metric import METRICS
 from hwsim.ir import Graph
 from hwsim.ir.infer import elements
 from hwsim.ir.reference import run
-from tests.oracles import need_module
+from tests.oracles import need_module, need_network
 
 ort = need_module("onnxruntime")
 ONNX = (
@@ -24,18 +22,6 @@ ONNX = (
 COUNT = {"ppocr-rec": 2, "magika": 5, "silero-vad": 8}
 """Inputs of the larger ones. Magika's sixth is left out: see ``test_a_file_that_onnxruntime_is_unsure_of``."""
 WORST_FILE = 5
-
-
-def here(name: str) -> None:
-    """Skip where an entry is not fetched, unless CI is set."""
-    if zoo.cached(name):
-        return
-    if not os.environ.get("CI"):
-        pytest.skip(f"{name} is not in the cache; hwsim zoo get {name}")
-    try:
-        zoo.get(name)
-    except ToolError as err:
-        pytest.fail(str(err))
 
 
 def judge(name: str, x: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
@@ -61,7 +47,7 @@ def macs(graph: Graph) -> int:
 
 @pytest.mark.parametrize("name", ONNX)
 def test_answers_equal_onnxruntimes(name: str) -> None:
-    here(name)
+    need_network(name)
     graph, entry = zoo.model(name), zoo.entry(name)
     x = zoo.data(name).inputs[: COUNT.get(name, 20)]
     ours, want = run(graph, {graph.inputs[0]: x})[graph.outputs[0]], judge(name, x)
@@ -72,7 +58,7 @@ def test_answers_equal_onnxruntimes(name: str) -> None:
 
 def test_a_file_that_onnxruntime_is_unsure_of() -> None:
     """Variances there are differences of sums: in float64 hwsim's answer is 7e-6 off, onnxruntime's 7.6e-4 and more."""
-    here("magika")
+    need_network("magika")
     graph = zoo.model("magika")
     x = zoo.data("magika").inputs[WORST_FILE : WORST_FILE + 1]
     ours, want = run(graph, {graph.inputs[0]: x})[graph.outputs[0]], judge("magika", x)
@@ -91,7 +77,7 @@ SCORES = {
 
 @pytest.mark.parametrize("name", SCORES)
 def test_float_scores(name: str) -> None:
-    here(name)
+    need_network(name)
     graph, data, entry = zoo.model(name), zoo.data(name), zoo.entry(name)
     y = np.concatenate(
         [run(graph, {graph.inputs[0]: data.inputs[i : i + 50]})[graph.outputs[0]] for i in range(0, len(data), 50)]
@@ -107,7 +93,7 @@ def test_float_scores(name: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "least", "count"), [("magika", 0.95, 132), ("ppocr-rec", -0.02, 20)])
 def test_float_scores_of_the_larger(name: str, least: float, count: int) -> None:
-    here(name)
+    need_network(name)
     graph, data, entry = zoo.model(name), zoo.data(name).head(count), zoo.entry(name)
     y = np.concatenate(
         [run(graph, {graph.inputs[0]: data.inputs[i : i + 4]})[graph.outputs[0]] for i in range(0, count, 4)]
@@ -137,7 +123,7 @@ def test_data_are_made_alike_each_time() -> None:
 
 def test_silero_frames_join_as_its_makers_calls_do() -> None:
     """Frame by frame with the state handed on, through the maker's own file, where the wheel's is at hand."""
-    here("silero-vad")
+    need_network("silero-vad")
     from hwsim.zoo import _speech
 
     sound = np.arange(_speech.FRAMES * _speech.HOP, dtype=np.float32)
