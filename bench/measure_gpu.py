@@ -1,4 +1,4 @@
-"""Measure an NVIDIA GPU as the GPU model is judged: ``python bench/measure_gpu.py OUT [--suite held|short]``.
+"""Measure an NVIDIA GPU as the GPU model is judged: ``python bench/measure_gpu.py OUT [--suite held|short|other]``.
 
 Needs PyTorch with CUDA, torchvision, transformers and nvidia-ml-py on the machine with the GPU; nothing of hwsim.
 Writes into OUT ``gemm.csv`` (products C = A x B^T, as tests/data/h100/gemm.csv, with the kernels that ran),
@@ -95,11 +95,36 @@ SHORT = {
     "w4a16": "16x6144x4096 64x4096x11008 1024x6144x4096",
 }
 """For a second card: shapes of both."""
+OTHER = {
+    "f16": (
+        "24x8192x8192 48x5120x5120 96x3584x18944 192x8960x1536 320x4096x4096 640x2560x2560 896x4864x896 "
+        "1024x1024x4096 1536x8960x1536 2048x1024x1024 3584x3584x3584 6144x6144x1024 1152x1152x1152 1001x1001x1001 "
+        "1234x2345x512 2049x4097x1023 197x768x3072 401408x32x32 802816x24x144 6272x960x160 25088x576x96 5000x5000x500"
+    ),
+    "bf16": "40x10240x2560 197x3072x768 2056x1992x1000 448x18944x3584 7000x7000x700",
+    "tf32": (
+        "8x4096x4096 48x5120x5120 96x8192x2048 192x3072x3072 384x5120x5120 640x2560x2560 1152x1152x1152 "
+        "768x9216x3072 1536x1536x8960 3136x512x2048 12544x256x1152 2048x8192x2048 5000x5000x500 1001x1001x1001 "
+        "3072x3072x3072 16384x1024x1024"
+    ),
+    "e4m3": "24x8192x8192 96x3584x18944 320x4096x4096 640x2560x2560 1536x8960x1536 3584x3584x3584 6144x6144x1024",
+    "s8": "48x5120x5120 192x3072x3072 640x2560x2560 1536x8960x1536 3584x3584x3584 12544x256x1152",
+    "w4a16": "8x5120x5120 24x8192x8192 192x3072x3072 640x2560x2560",
+}
+"""Shapes of neither that file nor the others: widths of other networks, and odd ones."""
+STREAMS = {"copy": 1 << 30, "fill": 1 << 30, "tiny": 4096}
+"""Bytes that elementwise kernels move; ``tiny`` is all launch. ``K`` holds them in gemm.csv."""
 ITEM_BYTES = {"f16": 2, "bf16": 2, "tf32": 4, "e4m3": 1, "s8": 1, "w4a16": 0.5}
 
 
 def product(dtype: str, m: int, n: int, k: int) -> Callable[[], Any]:
-    """A function that computes one product, on operands of its own."""
+    """A function that computes one product, on operands of its own; or one of ``STREAMS``, of k bytes."""
+    if dtype in STREAMS:
+        x = torch.zeros(k // 4, device="cuda")
+        if dtype == "copy":
+            y = torch.empty(k // 8, device="cuda")
+            return lambda: y.copy_(x[: k // 8])
+        return (lambda: x.fill_(1.0)) if dtype == "fill" else (lambda: x.add_(1.0))
 
     def draw(rows: int) -> torch.Tensor:
         if dtype == "s8":
@@ -144,7 +169,7 @@ def captured(runs: list[Callable[[], Any]]) -> tuple[torch.cuda.CUDAGraph, int]:
     return graph, rounds * len(runs)
 
 
-def measure(runs: list[Callable[[], Any]], device: Any) -> dict[str, float]:
+def measure(runs: list[Callable[[], Any]], device: Any, window_s: float = WINDOW_S) -> dict[str, float]:
     """Latency, energy and clock of one run in steady state."""
     graph, calls = captured(runs)
     torch.cuda.synchronize()
@@ -157,7 +182,7 @@ def measure(runs: list[Callable[[], Any]], device: Any) -> dict[str, float]:
     for _ in range(math.ceil(WARM_S / each)):
         graph.replay()
     start.record()
-    replays = math.ceil(WINDOW_S / each)
+    replays = math.ceil(window_s / each)
 
     def launch() -> None:
         for _ in range(replays):
@@ -178,7 +203,7 @@ def measure(runs: list[Callable[[], Any]], device: Any) -> dict[str, float]:
         if joules != known:
             known = joules
             ticks.append((now, joules / 1e3))
-        if not mhz and now - begin > WINDOW_S / 2:
+        if not mhz and now - begin > window_s / 2:
             mhz = pynvml.nvmlDeviceGetClockInfo(device, pynvml.NVML_CLOCK_SM)
         time.sleep(5e-4)
     launcher.join()
@@ -210,19 +235,23 @@ def kernels(run: Callable[[], Any]) -> list[tuple[str, float, float]]:
 
 def products(suite: str) -> Iterator[tuple[str, int, int, int]]:
     """Rows of a suite."""
-    for group in (AGAIN, HELD) if suite == "held" else (SHORT,):
+    for group in {"held": (AGAIN, HELD), "short": (SHORT,), "other": (OTHER,)}[suite]:
         for dtype, shapes in group.items():
             for shape in shapes.split():
                 m, n, k = map(int, shape.split("x"))
                 yield dtype, m, n, k
+    if suite == "other":
+        for kind, size in STREAMS.items():
+            yield kind, 0, 0, size
 
 
 def main() -> None:
     """Run as the module says."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("out", type=Path)
-    parser.add_argument("--suite", choices=("held", "short"), default="held")
+    parser.add_argument("--suite", choices=("held", "short", "other"), default="held")
     parser.add_argument("--seconds", type=float, default=480, help="start no row after this")
+    parser.add_argument("--window", type=float, default=WINDOW_S, help="seconds that a row is timed")
     parser.add_argument("--resume", type=Path, help="leave out the products of this gemm.csv")
     asked = parser.parse_args()
     asked.out.mkdir(exist_ok=True, parents=True)
@@ -245,14 +274,14 @@ def main() -> None:
         for stream in (nets_file, gemm_file, kernel_file):
             stream.write(head)
         try:
-            write_networks(asked.suite, device, nets_file, kernel_file, began + asked.seconds / 2)
+            write_networks(asked.suite, device, nets_file, kernel_file, began + asked.seconds / 2, asked.window)
         except Exception as problem:
             print(problem)
-        write_products(asked.suite, device, gemm_file, began + asked.seconds, asked.resume)
+        write_products(asked.suite, device, gemm_file, began + asked.seconds, asked.resume, asked.window)
     print(f"{time.perf_counter() - began:.0f} s")
 
 
-def write_products(suite: str, device: Any, stream: TextIO, until: float, known: Path | None) -> None:
+def write_products(suite: str, device: Any, stream: TextIO, until: float, known: Path | None, window_s: float) -> None:
     """Measure and write the products."""
     table = csv.writer(stream)
     table.writerow(GEMM_COLUMNS)
@@ -264,9 +293,10 @@ def write_products(suite: str, device: Any, stream: TextIO, until: float, known:
             print("out of time at", dtype, m, n, k)
             break
         try:
-            copies = min(MOST_COPIES, math.ceil(OPERAND_BYTES / ((m + n) * k * ITEM_BYTES[dtype])))
+            held = (m + n) * k * ITEM_BYTES[dtype] if dtype in ITEM_BYTES else k
+            copies = min(MOST_COPIES, math.ceil(OPERAND_BYTES / held))
             runs = [product(dtype, m, n, k) for _ in range(copies)]
-            found = measure(runs, device)
+            found = measure(runs, device, window_s)
             ran = kernels(runs[0])
         except (RuntimeError, TypeError, ValueError) as problem:
             print(dtype, m, n, k, str(problem).splitlines()[0][:160])
@@ -281,7 +311,9 @@ def write_products(suite: str, device: Any, stream: TextIO, until: float, known:
         torch.cuda.empty_cache()
 
 
-def write_networks(suite: str, device: Any, stream: TextIO, kernel_stream: TextIO, until: float) -> None:
+def write_networks(
+    suite: str, device: Any, stream: TextIO, kernel_stream: TextIO, until: float, window_s: float
+) -> None:
     """Measure and write the networks and their kernels."""
     table, traced = csv.writer(stream), csv.writer(kernel_stream)
     table.writerow(["network", "detail", "us", "mJ", "watts", "ticks", "sm_mhz", "runs"])
@@ -291,7 +323,7 @@ def write_networks(suite: str, device: Any, stream: TextIO, kernel_stream: TextI
             print("out of time at", name, detail)
             break
         try:
-            found = measure([run], device)
+            found = measure([run], device, window_s)
             ran = kernels(run)
         except (RuntimeError, TypeError, ValueError) as problem:
             print(name, detail, str(problem).splitlines()[0][:160])

@@ -37,6 +37,9 @@ SHAPES = {
     "llama3_8b": Shape(32, 4096, 32, 8, 14336, 128256, gated=True, rms=True),
     "llama32_1b": Shape(16, 2048, 32, 8, 8192, 128256, gated=True, rms=True),
     "gpt2": Shape(12, 768, 12, 12, 3072, 50257),
+    "qwen2_7b": Shape(28, 3584, 28, 4, 18944, 152064, gated=True, rms=True),
+    "gpt2_medium": Shape(24, 1024, 16, 16, 4096, 50257),
+    "bert_large": Shape(24, 1024, 16, 16, 4096, 0, causal=False, post=True),
     "bert_base_shape": Shape(12, 768, 12, 12, 3072, 0, causal=False, post=True),
 }
 SUITES: dict[str, list[tuple[str, str, list[dict[str, int]]]]] = {
@@ -106,6 +109,43 @@ SUITES: dict[str, list[tuple[str, str, list[dict[str, int]]]]] = {
         ("gpt2", "f16", [{"batch": 8, "new_tokens": 512, "context": 512}]),
         ("bert_base_shape", "f16", [{"batch": 8, "new_tokens": 128, "context": 128}]),
     ],
+    "other": [
+        (
+            "llama32_1b",
+            "bf16",
+            [{"batch": 1, "new_tokens": 1, "context": 1024}, {"batch": 8, "new_tokens": 512, "context": 512}],
+        ),
+        (
+            "qwen2_7b",
+            "bf16",
+            [
+                {"batch": 1, "new_tokens": 1, "context": 512},
+                {"batch": 16, "new_tokens": 1, "context": 4096},
+                {"batch": 1, "new_tokens": 1024, "context": 1024},
+            ],
+        ),
+        (
+            "gpt2_medium",
+            "f16",
+            [{"batch": 1, "new_tokens": 1, "context": 512}, {"batch": 8, "new_tokens": 512, "context": 512}],
+        ),
+        (
+            "bert_large",
+            "f16",
+            [{"batch": 1, "new_tokens": 384, "context": 384}, {"batch": 16, "new_tokens": 128, "context": 128}],
+        ),
+        (
+            "llama2_7b",
+            "bf16",
+            [
+                {"batch": 1, "new_tokens": 1, "context": 512},
+                {"batch": 16, "new_tokens": 1, "context": 2048},
+                {"batch": 32, "new_tokens": 1, "context": 4096},
+                {"batch": 1, "new_tokens": 2048, "context": 2048},
+            ],
+        ),
+        ("llama2_7b", "e4m3", [{"batch": 16, "new_tokens": 1, "context": 512}]),
+    ],
 }
 IMAGES = {
     "held": [
@@ -113,6 +153,14 @@ IMAGES = {
         ("efficientnet_b0", (8, 64)),
         ("resnet50", (1, 8, 64)),
         ("vit_b_16", (1, 8)),
+    ],
+    "other": [
+        ("efficientnet_b0", (1, 8, 64)),
+        ("mobilenet_v2", (1, 8, 64)),
+        ("resnet18", (8, 64)),
+        ("resnet50", (1, 8, 64)),
+        ("vit_b_16", (1, 8, 64)),
+        ("vit_l_16", (8,)),
     ],
     "short": [("resnet50", (8, 64)), ("vit_b_16", (8, 64)), ("mobilenet_v2", (8, 64))],
 }
@@ -217,7 +265,8 @@ def networks(suite: str) -> Iterator[Made]:
     from torch.fx.experimental.optimization import fuse
 
     for name, batches in IMAGES[suite]:
-        for form in FORMS if not name.startswith("vit") else FORMS[:1]:
+        forms = FORMS if suite != "other" else FORMS[2:3]
+        for form in forms if not name.startswith("vit") else FORMS[:1]:
             net = torchvision.models.get_model(name).eval()
             net = fuse(net) if "folded" in form else net
             layout = torch.channels_last if "channels" in form else torch.contiguous_format
