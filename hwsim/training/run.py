@@ -121,6 +121,8 @@ def run_plan(
         course,
         teacher=teacher,
         augment=_augment(plan.augment),
+        attack=None if plan.attack is None else plan.attack.adversary,
+        penalty=None if plan.outliers is None else plan.outliers.regularizer,
         judge=lambda now: _accuracy(now, test),
         checkpoint=checkpoint,
         threads=threads,

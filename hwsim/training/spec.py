@@ -7,6 +7,8 @@ weights: {format: int2}
 activations: {scale: offset}
 course: {epochs: 3, teacher: 0.5}
 augment: [jitter]
+attack: {epsilon: 0.1, steps: 7}
+outliers: {kind: energy}
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from hwsim.errors import HwsimError, RecipeError, unknown
 from hwsim.numerics import formats
 from hwsim.quant import CALIBRATORS
-from hwsim.quant.qat import Course, Learning
+from hwsim.quant.qat import Adversary, Course, Learning, Outliers
 from hwsim.quant.qat.augment import AUGMENTS
 from hwsim.target.explain import explain
 from hwsim.target.yaml import Document, read_yaml
@@ -74,6 +76,34 @@ class Steps(_Strict):
         return Course(**self.model_dump())
 
 
+class Attack(_Strict):
+    """The fields of ``hwsim.quant.qat.Adversary``; ``span`` is the network's values of black and of white."""
+
+    epsilon: float = Field(default=0.1, gt=0, allow_inf_nan=False)
+    steps: int = Field(default=7, ge=1, le=10_000)
+    step: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    span: list[float] = Field(default=[0.0, 1.0], min_length=2, max_length=2)
+    share: float = Field(default=1.0, gt=0, le=1)
+
+    @property
+    def adversary(self) -> Adversary:
+        low, high = self.span
+        return Adversary(**self.model_dump(exclude={"span"}), low=low, high=high)
+
+
+class Strangers(_Strict):
+    """The fields of ``hwsim.quant.qat.Outliers``."""
+
+    kind: str = "exposure"
+    weight: float = Field(default=0.5, gt=0, allow_inf_nan=False)
+    inside: float = Field(default=-12.0, allow_inf_nan=False)
+    outside: float = Field(default=-4.0, allow_inf_nan=False)
+
+    @property
+    def regularizer(self) -> Outliers:
+        return Outliers(**self.model_dump())
+
+
 class Plan(_Strict):
     """A training recipe.
 
@@ -88,6 +118,8 @@ class Plan(_Strict):
         weights, activations: storage, and what learns of it.
         course: how long, how fast, in which steps.
         augment: changes to pictures, names in ``hwsim.quant.qat.augment.AUGMENTS``.
+        attack: learn from inputs that the network finds hard; None: from the data as they are.
+        outliers: learn to be unsure of strangers; None: do not.
         sums: whose numbers the network learns on: ``torch``'s own, or the ``chip``'s, bit for bit (slower).
     """
 
@@ -104,6 +136,8 @@ class Plan(_Strict):
     activations: Storage = Storage()
     course: Steps = Steps()
     augment: list[str] = Field(default_factory=list)
+    attack: Attack | None = None
+    outliers: Strangers | None = None
     sums: Literal["torch", "chip"] = "torch"
 
 
@@ -140,6 +174,8 @@ def _check(document: Document, plan: Plan) -> None:
         ("weights", lambda: plan.weights.learning),
         ("activations", lambda: plan.activations.learning),
         ("course", lambda: plan.course.course),
+        ("attack", lambda: plan.attack and plan.attack.adversary),
+        ("outliers", lambda: plan.outliers and plan.outliers.regularizer),
     ):
         try:
             make()

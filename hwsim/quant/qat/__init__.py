@@ -10,17 +10,32 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from hwsim.quant.qat.adversary import Adversary, numpy_gradient
     from hwsim.quant.qat.course import Course, Epoch, train
     from hwsim.quant.qat.fake import ESTIMATORS, FakeQuant, Learning
     from hwsim.quant.qat.network import QatNetwork
+    from hwsim.quant.qat.outliers import Outliers
 
 _HOMES = {
+    **dict.fromkeys(("Adversary", "numpy_gradient"), "adversary"),
+    "Outliers": "outliers",
     **dict.fromkeys(("ESTIMATORS", "FakeQuant", "Learning"), "fake"),
     "QatNetwork": "network",
     **dict.fromkeys(("Course", "Epoch", "train"), "course"),
 }
 
-__all__ = ["ESTIMATORS", "Course", "Epoch", "FakeQuant", "Learning", "QatNetwork", "train"]
+__all__ = [
+    "ESTIMATORS",
+    "Adversary",
+    "Course",
+    "Epoch",
+    "FakeQuant",
+    "Learning",
+    "Outliers",
+    "QatNetwork",
+    "numpy_gradient",
+    "train",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -261,7 +261,8 @@ class _Round(torch.autograd.Function):  # type: ignore[misc]  # torch is untyped
         if owner.learning.estimator == "scaled":
             distance = torch.where(inside, (x - read) / scale, torch.zeros_like(x))
             passed = passed * (1 + owner.coefficient * gradient.sign() * distance)
-            owner.descend(passed, distance)
+            if owner.training:  # an attack's gradients teach nothing
+                owner.descend(passed, distance)
         step = None
         if ctx.needs_input_grad[1]:
             ends = torch.where(below, owner.least - zero, owner.most - zero)
