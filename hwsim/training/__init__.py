@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from hwsim.training.chip import Differing, chip_values, differing
+    from hwsim.emulate.values import chip_values
+    from hwsim.training.chip import Differing, differing
     from hwsim.training.run import Trained, run_plan
     from hwsim.training.spec import Plan, load_plan
 

@@ -1,41 +1,23 @@
-"""What a chip reads of each stored value, for a network in training; and where torch alone would differ."""
+"""Where torch alone would differ from a chip, code by code."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hwsim.emulate import emulate
 from hwsim.emulate.stored import Stored, real
+from hwsim.emulate.values import chip_values, stored_values
 from hwsim.errors import RecipeError
-from hwsim.ir import Graph
-from hwsim.ir.ops import KEEPS_STORAGE
 from hwsim.numerics import QTensor
 from hwsim.quant.qat import QatNetwork
 
 if TYPE_CHECKING:
-    from hwsim.quant.qat.network import Chip
     from hwsim.target import Target
 
 Array = NDArray[np.float32]
-
-
-def chip_values(target: Target, precision: str | None = None) -> Chip:
-    """A function (exported graph, inputs) -> what each stored value and each output reads as on ``target``, by name.
-
-    ``QatNetwork(..., chip=chip_values(target))`` trains what the chip computes: its accumulators with their width and
-    overflow, its requantization, its vector format.
-    """
-
-    def values(graph: Graph, inputs: Array) -> dict[str, Array]:
-        parts, outputs = _run(graph, inputs, target, precision)
-        return {**{name: np.concatenate([real(held) for held in found]) for name, found in parts.items()}, **outputs}
-
-    return values
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +55,7 @@ def differing(
 
     network.eval()
     graph = network.export()
-    parts, outputs = _run(graph, inputs, target, precision)
+    parts, outputs = stored_values(graph, inputs, target, precision)
     stored = [node.output for node in graph.nodes if node.op == "Quantize"]
     chip = chip_values(target, precision)
     x = torch.from_numpy(np.ascontiguousarray(inputs, np.float32))
@@ -129,19 +111,3 @@ def _unlike(a: Array, b: Array) -> int:
     """Numbers whose bits differ."""
     mine, theirs = (np.ascontiguousarray(x, np.float32).view(np.uint32) for x in (a, b))
     return int((mine != theirs).sum())
-
-
-def _run(
-    graph: Graph, inputs: Array, target: Target, precision: str | None
-) -> tuple[Mapping[str, list[Stored]], Mapping[str, Array]]:
-    """Stored values chunk by chunk, and outputs; values that only pass storage on are left to torch, which keeps it."""
-    passed = {node.output for node in graph.nodes if node.op in KEEPS_STORAGE}
-    parts: dict[str, list[Stored]] = {}
-
-    def take(name: str, held: Stored) -> Stored:
-        if name not in passed:
-            parts.setdefault(name, []).append(held)
-        return held
-
-    found = emulate(graph, target, inputs, precision=precision, tamper=take)
-    return parts, found.outputs

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from hwsim.comparing import calibration_of, classes_of, dataset_of, now, versions
 from hwsim.emulate import emulate
 from hwsim.emulate.run import chunk_of
+from hwsim.emulate.values import chip_values
 from hwsim.errors import DataError, RecipeError
 from hwsim.io import Dataset, atomic, load_data, load_model
 from hwsim.io.model import save_model
@@ -24,7 +25,6 @@ from hwsim.quant.qat import QatNetwork, train
 from hwsim.quant.qat.augment import AUGMENTS
 from hwsim.report.learning import Learned, render_learning
 from hwsim.target import load_target
-from hwsim.training.chip import chip_values
 from hwsim.training.spec import Plan
 
 if TYPE_CHECKING:
