@@ -10,9 +10,12 @@ LANE_OPERATIONS = {"Softmax": 134, "CausalSoftmax": 134, "Activation": 35}
 """Lane-cycles for an element where a kernel is slower than its published operations say: PyTorch's softmax and GELU,
 from their measured rates; they include reductions across lanes."""
 
-EAGER_LANE_OPERATIONS = {"BatchNormalization": 56, "MaxPool": 570, "Copy": 84, "GatedActivation": 100, "GatedMul": 100}
+EAGER_LANE_OPERATIONS = {
+    **{"BatchNormalization": 56, "MaxPool": 570, "Copy": 84},
+    **dict.fromkeys(("GatedActivation", "GatedMul", "BroadcastMul"), 100),
+}
 """The same for kernels that only a framework runs so: a batch norm of its own, pooling 3 x 3, and kernels on strided
-halves of a tensor, which read an element at a time."""
+halves of a tensor or with one value a channel, which read an element at a time."""
 
 STREAM_SHARE = 0.45
 """Of the L2's rate to products, that elementwise kernels reach (additions of 7 to 19 MB: 4e12 B/s)."""

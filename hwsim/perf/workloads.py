@@ -7,12 +7,12 @@ sequences, that attend to ``context`` tokens (the new ones included; a causal ma
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from hwsim.errors import DataError, ModelError, unknown
-from hwsim.ir.workload import SPARSE_GROUP, SPARSE_SUFFIX, MatrixWork, VectorWork, Work, Workload, split_sparse
-from hwsim.perf.sizes import bits_per_element
+from hwsim.ir.workload import SPARSE_SUFFIX, Workload, split_sparse
+from hwsim.perf.builder import Builder
+from hwsim.perf.convolutional import CONVOLUTIONAL
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,74 +40,26 @@ class Decoder:
 TRANSFORMERS = {
     # Devlin et al. 2019, section 3; Radford et al. 2019, table 2
     "bert_base": Decoder(12, 768, 12, 12, 3072, 0, causal=False),
+    "bert_large": Decoder(24, 1024, 16, 16, 4096, 0, causal=False),
     "gpt2": Decoder(12, 768, 12, 12, 3072, 50257),
-    # Touvron et al. 2023, appendix A.2; Dubey et al. 2024, table 3
+    "gpt2-medium": Decoder(24, 1024, 16, 16, 4096, 50257),
+    # Touvron et al. 2023, appendix A.2; Dubey et al. 2024, table 3; Meta's model card of Llama 3.2
     "llama2-7b": Decoder(32, 4096, 32, 32, 11008, 32000, gated=True),
+    "llama2-13b": Decoder(40, 5120, 40, 40, 13824, 32000, gated=True),
     "llama3-8b": Decoder(32, 4096, 32, 8, 14336, 128256, gated=True),
-    # Jiang et al. 2024, table 1
+    "llama3.2-1b": Decoder(16, 2048, 32, 8, 8192, 128256, gated=True),
+    # Yang et al. 2024 (Qwen2), table 1, with the vocabulary as its checkpoint pads it
+    "qwen2-7b": Decoder(28, 3584, 28, 4, 18944, 152064, gated=True),
+    # Jiang et al. 2023, table 1; Jiang et al. 2024, table 1
+    "mistral-7b": Decoder(32, 4096, 32, 8, 14336, 32000, gated=True),
     "mixtral-8x7b": Decoder(32, 4096, 32, 8, 14336, 32000, gated=True, experts=8, active=2),
 }
-NAMES = ("resnet50", "mobilenet_v2", "vit_b_16", *TRANSFORMERS)
-
-
-class _Builder:
-    """Collects operations; every product writes ``activations``."""
-
-    def __init__(self, weights: str, activations: str, cache: str | None = None, sparse: bool = False) -> None:
-        self.weights, self.activations = weights, activations
-        # Queries stay wide before a cache of its own format.
-        self.cache = cache or activations
-        self.queries = activations if cache is None or bits_per_element(activations) >= 16 else "bf16"
-        self.sparse = sparse
-        self.ops: list[Work] = []
-        # Checkpoints with narrow weights under wide activations keep their output product wide.
-        self.head_weights = activations if bits_per_element(activations) >= 16 else weights
-        self.accumulator = "int32" if "int" in weights and "int" in activations else "fp32"
-
-    def product(
-        self, name: str, m: int, n: int, k: int, groups: int = 1, inputs: int = 0, op: str = "Gemm", weights: str = ""
-    ) -> None:
-        """A product with static weights and its fused scale and bias."""
-        size = n * k * groups
-        self._matrix(name, op, m, n, k, groups, inputs or m * k * groups, size, weights or self.weights, True)
-        self.vector(f"{name}.epilogue", "Requantize", m * n * groups, 2, fused=True)
-
-    def attend(self, name: str, m: int, n: int, k: int, groups: int, second: int) -> None:
-        """A product of two run-time values; ``second`` elements are read of the second."""
-        self._matrix(name, "MatMul", m, n, k, groups, m * k * groups, second, self.cache, False)
-
-    def vector(
-        self, name: str, op: str, elements: int, each: int, *, inputs: int = 0, fused: bool = False, row: int = 0
-    ) -> None:
-        """``each`` operations for every one of ``elements`` results."""
-        fmt, operations = self.accumulator if fused else self.activations, elements * each
-        self.ops.append(
-            VectorWork(name, op, inputs or elements, elements, operations, fmt, self.activations, fused=fused, row=row)
-        )
-
-    def _matrix(
-        self, name: str, op: str, m: int, n: int, k: int, groups: int, inputs: int, second: int, fmt: str, static: bool
-    ) -> None:
-        self.ops.append(
-            MatrixWork(
-                name=name,
-                op=op,
-                m=m,
-                n=n,
-                k=k,
-                groups=groups,
-                input_elements=inputs,
-                weight_elements=second,
-                output_elements=m * n * groups,
-                input_format=self.activations if static else self.queries,
-                weight_format=fmt,
-                accumulator_format=self.accumulator,
-                output_format=self.activations,
-                weights_static=static,
-                # Products that do not divide in groups of four (first convolutions, depthwise ones) stay dense.
-                sparse=self.sparse and static and fmt == self.weights and k % SPARSE_GROUP == 0,
-            )
-        )
+VISION = {
+    # Dosovitskiy et al. 2021, table 1
+    "vit_b_16": Decoder(12, 768, 12, 12, 3072, 0, causal=False),
+    "vit_l_16": Decoder(24, 1024, 16, 16, 4096, 0, causal=False),
+}
+NAMES = (*CONVOLUTIONAL, *VISION, *TRANSFORMERS)
 
 
 def workload(
@@ -125,7 +77,8 @@ def workload(
 
     Args:
         batch: images, or sequences.
-        new_tokens, context: of language models; see the module. ``bert_base`` always takes ``context`` tokens at once.
+        new_tokens, context: of language models; see the module. Transformers without a vocabulary (``bert_base``) take
+            ``context`` tokens at once.
         weights, activations: format names; ``activations`` defaults to ``weights``. ``int8_2to4`` and the like are
             weights stored 2:4, wherever k is a multiple of 4.
         kv_cache: format of the keys and values of transformers, where it is not the activations'.
@@ -148,7 +101,7 @@ def workload(
     for label, size in (("batch", batch), ("new_tokens", new_tokens), ("context", context), ("chips", chips)):
         if size < 1:
             raise DataError(f"{label} must be at least 1, found {size}", where=name)
-    build = _Builder(weights, activations, kv_cache, sparse)
+    build = Builder(weights, activations, kv_cache, sparse)
     if name in TRANSFORMERS:
         if new_tokens > context:
             raise DataError(f"expected new_tokens of at most context = {context}, found {new_tokens}", where=name)
@@ -156,8 +109,10 @@ def workload(
         _transformer(build, _part(spec, chips, name), batch, new_tokens if spec.vocabulary else context, context, chips)
     elif chips > 1 or kv_cache is not None:
         raise DataError("chips and kv_cache are for transformers", where=name)
+    elif name in VISION:
+        _vision(build, VISION[name], batch)
     else:
-        _IMAGE_NETWORKS[name](build, batch)
+        CONVOLUTIONAL[name](build, batch)
     return Workload(name + SPARSE_SUFFIX * sparse, batch, tuple(build.ops), eager=True, chips=chips)
 
 
@@ -178,7 +133,7 @@ def _part(spec: Decoder, chips: int, name: str) -> Decoder:
     )
 
 
-def _transformer(build: _Builder, spec: Decoder, batch: int, tokens: int, context: int, chips: int = 1) -> None:
+def _transformer(build: Builder, spec: Decoder, batch: int, tokens: int, context: int, chips: int = 1) -> None:
     rows, width, head = batch * tokens, spec.width, spec.head_width
     inner = spec.heads * head
 
@@ -217,80 +172,11 @@ def _transformer(build: _Builder, spec: Decoder, batch: int, tokens: int, contex
         join("head.join", "AllGather", batch * spec.vocabulary * chips)
 
 
-def _vit(build: _Builder, batch: int) -> None:
-    """ViT-B/16 at 224 x 224 (Dosovitskiy et al. 2021, table 1): 196 patches and a class token."""
-    build.product("patches", batch * 196, 768, 16 * 16 * 3, inputs=batch * 3 * 224 * 224, op="Conv")
-    build.vector("token", "Copy", batch * 197 * 768, 0, fused=True)
-    build.vector("position", "Add", batch * 197 * 768, 1, inputs=2 * batch * 197 * 768)
-    _transformer(build, Decoder(12, 768, 12, 12, 3072, 0, causal=False), batch, 197, 197)
-    build.product("head", batch, 1000, 768)
-
-
-def _conv(
-    build: _Builder,
-    name: str,
-    batch: int,
-    side: int,
-    into: int,
-    out: int,
-    kernel: int,
-    stride: int,
-    groups: int = 1,
-    relu: bool = True,
-) -> int:
-    """A square convolution with same padding; returns the output's side."""
-    after = -(-side // stride)
-    inputs = batch * into * side * side
-    build.product(name, batch * after * after, out // groups, into // groups * kernel * kernel, groups, inputs, "Conv")
-    build.vector(f"{name}.norm", "BatchNormalization", batch * out * after * after, 0, fused=True)
-    if relu:
-        build.vector(f"{name}.relu", "Relu", batch * out * after * after, 1, fused=True)
-    return after
-
-
-def _resnet50(build: _Builder, batch: int) -> None:
-    """He et al. 2016, table 1, with the stride in the 3 x 3 convolution (torchvision)."""
-    side = _conv(build, "conv1", batch, 224, 3, 64, 7, 2)
-    build.vector("maxpool", "MaxPool", batch * 64 * 56 * 56, 8, inputs=batch * 64 * side * side)
-    side, channels = 56, 64
-    for stage, (blocks, inner) in enumerate(((3, 64), (4, 128), (6, 256), (3, 512))):
-        for block in range(blocks):
-            at, stride = f"stage{stage}.{block}", 2 if stage and not block else 1
-            _conv(build, f"{at}.a", batch, side, channels, inner, 1, 1)
-            after = _conv(build, f"{at}.b", batch, side, inner, inner, 3, stride)
-            _conv(build, f"{at}.c", batch, after, inner, 4 * inner, 1, 1, relu=False)
-            if not block:
-                _conv(build, f"{at}.skip", batch, side, channels, 4 * inner, 1, stride, relu=False)
-            side, channels = after, 4 * inner
-            size = batch * channels * side * side
-            build.vector(f"{at}.add", "Add", size, 1, inputs=2 * size)
-            build.vector(f"{at}.relu", "Relu", size, 1, fused=True)
-    build.vector("avgpool", "GlobalAveragePool", batch * 2048, 49, inputs=batch * 2048 * 49)
-    build.product("fc", batch, 1000, 2048)
-
-
-def _mobilenet_v2(build: _Builder, batch: int) -> None:
-    """Sandler et al. 2018, table 2."""
-    side, channels = _conv(build, "conv1", batch, 224, 3, 32, 3, 2), 32
-    stages = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))
-    for stage, (expand, out, blocks, first) in enumerate(stages):
-        for block in range(blocks):
-            at, inner = f"stage{stage}.{block}", channels * expand
-            if expand > 1:
-                _conv(build, f"{at}.expand", batch, side, channels, inner, 1, 1)
-            side = _conv(build, f"{at}.depthwise", batch, side, inner, inner, 3, 1 if block else first, inner)
-            _conv(build, f"{at}.project", batch, side, inner, out, 1, 1, relu=False)
-            if block:
-                size = batch * out * side * side
-                build.vector(f"{at}.add", "Add", size, 1, inputs=2 * size)
-            channels = out
-    side = _conv(build, "conv2", batch, side, channels, 1280, 1, 1)
-    build.vector("avgpool", "GlobalAveragePool", batch * 1280, 49, inputs=batch * 1280 * 49)
-    build.product("fc", batch, 1000, 1280)
-
-
-_IMAGE_NETWORKS: dict[str, Callable[[_Builder, int], None]] = {
-    "resnet50": _resnet50,
-    "mobilenet_v2": _mobilenet_v2,
-    "vit_b_16": _vit,
-}
+def _vision(build: Builder, spec: Decoder, batch: int) -> None:
+    """A vision transformer of 16 x 16 patches at 224 x 224: 196 patches and a class token."""
+    tokens, width = 197, spec.width
+    build.product("patches", batch * 196, width, 16 * 16 * 3, inputs=batch * 3 * 224 * 224, op="Conv")
+    build.vector("token", "Copy", batch * tokens * width, 0, fused=True)
+    build.vector("position", "Add", batch * tokens * width, 1, inputs=2 * batch * tokens * width)
+    _transformer(build, spec, batch, tokens, tokens)
+    build.product("head", batch, 1000, width)

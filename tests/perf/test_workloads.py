@@ -17,10 +17,13 @@ from hwsim.target import load_target
 @pytest.mark.parametrize(
     ("name", "gmacs", "weights"),
     [
-        # torchvision's tables (GFLOPS there are multiply-accumulates); weights without bias and normalisation
+        # torchvision's tables (GFLOPS there are multiply-accumulates); parameters without biases, norms, positions
         ("resnet50", 4.089, 25_502_912),
         ("mobilenet_v2", 0.3008, 3_469_760),
         ("vit_b_16", 17.564, 86_292_480),
+        ("vit_l_16", 61.555, 303_800_320),
+        ("resnet18", 1.814, 11_678_912),
+        ("efficientnet_b0", 0.3857, 5_236_192),
     ],
 )
 def test_image_networks(name: str, gmacs: float, weights: int) -> None:
@@ -36,7 +39,13 @@ def test_image_networks(name: str, gmacs: float, weights: int) -> None:
         # all parameters, and those of embeddings (looked up, not multiplied), as papers and model cards give them
         ("llama2-7b", 6.738e9, 32000 * 4096),
         ("llama3-8b", 8.030e9, 128256 * 4096),
+        ("llama2-13b", 13.016e9, 32000 * 5120),
+        ("llama3.2-1b", 1.236e9, 0),  # tied: the output product is the embedding
+        ("qwen2-7b", 7.616e9, 152064 * 3584),
+        ("mistral-7b", 7.242e9, 32000 * 4096),
         ("mixtral-8x7b", 46.70e9, 32000 * 4096),
+        ("gpt2-medium", 354.8e6, 1024 * 1024),
+        ("bert_large", 335.1e6, (30522 + 512 + 2) * 1024 + 1024 * 1024),
         ("gpt2", 124.4e6, 1024 * 768),
         ("bert_base", 109.5e6, (30522 + 512 + 2) * 768 + 768 * 768),
     ],

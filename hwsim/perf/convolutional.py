@@ -1,0 +1,127 @@
+"""Convolutional networks by their published shapes, as torchvision runs them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from hwsim.perf.builder import Builder
+
+OPERATIONS = {"Relu": 1, "Sigmoid": 4, "Swish": 5}
+"""Of an activation, for each element: an exponential and a division count as two each."""
+
+
+def _conv(
+    build: Builder,
+    name: str,
+    batch: int,
+    side: int,
+    into: int,
+    out: int,
+    kernel: int,
+    stride: int,
+    groups: int = 1,
+    act: str = "Relu",
+) -> int:
+    """A square convolution with same padding, its norm, and ``act`` where it has one; returns the output's side."""
+    after = -(-side // stride)
+    inputs = batch * into * side * side
+    build.product(name, batch * after * after, out // groups, into // groups * kernel * kernel, groups, inputs, "Conv")
+    build.vector(f"{name}.norm", "BatchNormalization", batch * out * after * after, 0, fused=True)
+    if act:
+        build.vector(f"{name}.act", act, batch * out * after * after, OPERATIONS[act], fused=True)
+    return after
+
+
+def _resnet(build: Builder, batch: int, blocks: tuple[int, ...], deep: bool) -> None:
+    """He et al. 2016, table 1; ``deep`` blocks have three convolutions, the stride in the second (torchvision)."""
+    side = _conv(build, "conv1", batch, 224, 3, 64, 7, 2)
+    build.vector("maxpool", "MaxPool", batch * 64 * 56 * 56, 8, inputs=batch * 64 * side * side)
+    side, channels = 56, 64
+    for stage, (count, inner) in enumerate(zip(blocks, (64, 128, 256, 512), strict=True)):
+        for block in range(count):
+            at, stride = f"stage{stage}.{block}", 2 if stage and not block else 1
+            out = 4 * inner if deep else inner
+            if deep:
+                _conv(build, f"{at}.a", batch, side, channels, inner, 1, 1)
+                after = _conv(build, f"{at}.b", batch, side, inner, inner, 3, stride)
+                _conv(build, f"{at}.c", batch, after, inner, out, 1, 1, act="")
+            else:
+                after = _conv(build, f"{at}.a", batch, side, channels, inner, 3, stride)
+                _conv(build, f"{at}.b", batch, after, inner, out, 3, 1, act="")
+            if stride > 1 or channels != out:
+                _conv(build, f"{at}.skip", batch, side, channels, out, 1, stride, act="")
+            side, channels = after, out
+            size = batch * channels * side * side
+            build.vector(f"{at}.add", "Add", size, 1, inputs=2 * size)
+            build.vector(f"{at}.relu", "Relu", size, 1, fused=True)
+    _classify(build, batch, channels)
+
+
+def _classify(build: Builder, batch: int, channels: int) -> None:
+    """Mean over the last 7 x 7 positions, and 1000 classes."""
+    build.vector("avgpool", "GlobalAveragePool", batch * channels, 49, inputs=batch * channels * 49)
+    build.product("fc", batch, 1000, channels)
+
+
+def _mobilenet_v2(build: Builder, batch: int) -> None:
+    """Sandler et al. 2018, table 2."""
+    side, channels = _conv(build, "conv1", batch, 224, 3, 32, 3, 2), 32
+    stages = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))
+    for stage, (expand, out, blocks, first) in enumerate(stages):
+        for block in range(blocks):
+            at, inner = f"stage{stage}.{block}", channels * expand
+            if expand > 1:
+                _conv(build, f"{at}.expand", batch, side, channels, inner, 1, 1)
+            side = _conv(build, f"{at}.depthwise", batch, side, inner, inner, 3, 1 if block else first, inner)
+            _conv(build, f"{at}.project", batch, side, inner, out, 1, 1, act="")
+            if block:
+                size = batch * out * side * side
+                build.vector(f"{at}.add", "Add", size, 1, inputs=2 * size)
+            channels = out
+    side = _conv(build, "conv2", batch, side, channels, 1280, 1, 1)
+    _classify(build, batch, 1280)
+
+
+def _squeeze(build: Builder, at: str, batch: int, side: int, channels: int, squeezed: int) -> None:
+    """A gain for each channel, from its mean (Hu et al. 2018): two products with bias, and a multiplication."""
+    size = batch * channels * side * side
+    build.vector(f"{at}.mean", "GlobalAveragePool", batch * channels, side * side, inputs=size)
+    for name, out, into, act in (("reduce", squeezed, channels, "Swish"), ("expand", channels, squeezed, "Sigmoid")):
+        build.product(f"{at}.{name}", batch, out, into, op="Conv")
+        build.vector(f"{at}.{name}.bias", "Add", batch * out, 1, fused=True)
+        build.vector(f"{at}.{name}.act", act, batch * out, OPERATIONS[act], fused=True)
+    build.vector(f"{at}.scale", "BroadcastMul", size, 1, inputs=size + batch * channels)
+
+
+def _efficientnet_b0(build: Builder, batch: int) -> None:
+    """Tan and Le 2019, table 1, with torchvision's squeezes to a quarter of a block's input channels."""
+    side, channels = _conv(build, "conv1", batch, 224, 3, 32, 3, 2, act="Swish"), 32
+    stages = (
+        *((1, 3, 1, 16, 1), (6, 3, 2, 24, 2), (6, 5, 2, 40, 2), (6, 3, 2, 80, 3)),
+        *((6, 5, 1, 112, 3), (6, 5, 2, 192, 4), (6, 3, 1, 320, 1)),
+    )
+    for stage, (expand, kernel, first, out, blocks) in enumerate(stages):
+        for block in range(blocks):
+            at, inner = f"stage{stage}.{block}", channels * expand
+            if expand > 1:
+                _conv(build, f"{at}.expand", batch, side, channels, inner, 1, 1, act="Swish")
+            stride = 1 if block else first
+            side = _conv(build, f"{at}.depthwise", batch, side, inner, inner, kernel, stride, inner, act="Swish")
+            _squeeze(build, f"{at}.squeeze", batch, side, inner, channels // 4)
+            _conv(build, f"{at}.project", batch, side, inner, out, 1, 1, act="")
+            if block:
+                size = batch * out * side * side
+                build.vector(f"{at}.add", "Add", size, 1, inputs=2 * size)
+            channels = out
+    side = _conv(build, "conv2", batch, side, channels, 1280, 1, 1, act="Swish")
+    _classify(build, batch, 1280)
+
+
+CONVOLUTIONAL: dict[str, Callable[[Builder, int], None]] = {
+    "resnet18": partial(_resnet, blocks=(2, 2, 2, 2), deep=False),
+    "resnet50": partial(_resnet, blocks=(3, 4, 6, 3), deep=True),
+    "mobilenet_v2": _mobilenet_v2,
+    "efficientnet_b0": _efficientnet_b0,
+}
+"""Name -> what writes the network for a batch."""
