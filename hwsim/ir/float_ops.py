@@ -38,20 +38,35 @@ def conv(ins: Inputs, attrs: Attrs) -> Array:
     """Conv of [n, c, h, w] by [out, c / group, kh, kw], plus a bias where there is one."""
     x, w = ins[0], ins[1]
     group, (out, per_group, kh, kw) = attrs["group"], w.shape
-    view = windows(x, (kh, kw), attrs["strides"], attrs["pads"], attrs["dilations"], np.float32(0))
-    n, _, oh, ow = view.shape[:4]
-    y = np.empty((n, out, oh, ow), dtype=np.float32)
-    each = out // group
-    if per_group == each == 1:  # depthwise: a sum over taps is much faster than a product a channel
-        y.fill(0)
-        for i, j in np.ndindex(kh, kw):
-            y += view[..., i, j] * w[:, 0, i, j, None, None]
-    for g in range(0 if per_group == each == 1 else group):
+    if group == kh == kw == 1 and not any(attrs["pads"]):  # a product of channels, with nothing to gather
+        x = x[:, :, :: attrs["strides"][0], :: attrs["strides"][1]]
+        n, _, oh, ow = x.shape
+        y: Array = np.matmul(w.reshape(out, per_group), x.reshape(n, per_group, oh * ow)).reshape(n, out, oh, ow)
+    else:
+        view = windows(x, (kh, kw), attrs["strides"], attrs["pads"], attrs["dilations"], np.float32(0))
+        y = _depthwise(view, w[:, 0]) if per_group == 1 and out == group else _grouped(view, w, group)
+    if len(ins) > 2:
+        y += ins[2][:, None, None]
+    return y
+
+
+def _depthwise(view: Array, w: Array) -> Array:
+    """A sum over taps, which is much faster than a product a channel; w [channels, kh, kw]."""
+    y = np.zeros(view.shape[:4], dtype=np.float32)
+    for image, part in zip(y, view, strict=True):  # image by image: what a tap makes stays in the cache
+        for i, j in np.ndindex(*w.shape[1:]):
+            image += part[..., i, j] * w[:, i, j, None, None]
+    return y
+
+
+def _grouped(view: Array, w: Array, group: int) -> Array:
+    """A product a group, on columns gathered from the windows."""
+    (n, _, oh, ow), (out, per_group) = view.shape[:4], w.shape[:2]
+    y, each = np.empty((n, out, oh, ow), dtype=np.float32), out // group
+    for g in range(group):
         cols = view[:, g * per_group : (g + 1) * per_group].transpose(0, 2, 3, 1, 4, 5).reshape(n * oh * ow, -1)
         part = cols @ w[g * each : (g + 1) * each].reshape(each, -1).T
         y[:, g * each : (g + 1) * each] = part.reshape(n, oh, ow, each).transpose(0, 3, 1, 2)
-    if len(ins) > 2:
-        y += ins[2][:, None, None]
     return y
 
 

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hwsim.numerics import QTensor, decode, encode, quantize_tensor
+from hwsim.numerics import Format, QTensor, decode, encode, quantize_tensor
 from hwsim.numerics.codec import element_format
 from hwsim.numerics.threads import split
 
@@ -101,21 +101,42 @@ def refined(weight: NDArray[Any], hessian: Matrix, stored: QTensor) -> QTensor:
 
 def _descend(wanted: Matrix, hessian: Matrix, stored: QTensor) -> NDArray[Any]:
     """Codes [rows, K] after every column in turn took the best codes for what the other columns hold."""
-    (groups, each, k), scale = wanted.shape, stored.scale
-    codes = stored.codes.reshape(-1, k).copy()
+    (groups, each, k), entry = wanted.shape, element_format(stored.format)
     error = wanted - stored.dequantize().reshape(wanted.shape)
-    curvature = np.einsum("gkk->gk", hessian)
+    whole = np.empty((groups * each, k), np.int32)
+    codes = stored.codes.reshape(-1, k).copy()
     for start in range(0, k, COLUMNS):
-        end = min(start + COLUMNS, k)
-        slope = error @ hessian[:, :, start:end]
-        for at in range(start, end):
-            best = wanted[:, :, at] - error[:, :, at] + slope[:, :, at - start] / curvature[:, at, None]
-            column = quantize_tensor(best.reshape(-1).astype(np.float32), stored.format, axis=0, scale=scale)
-            left = wanted[:, :, at] - column.dequantize().reshape(groups, each)
-            slope += (left - error[:, :, at])[:, :, None] * hessian[:, None, at, start:end]
-            error[:, :, at] = left
-            codes[:, at] = column.codes
-    return codes
+        block = start, min(start + COLUMNS, k)
+        slope = error @ hessian[:, :, slice(*block)]
+        if _has_kernel(entry):
+            from hwsim.quant._kernels_gptq import descend
+
+            args = (wanted.reshape(-1, k), error.reshape(-1, k), slope.reshape(-1, slope.shape[-1]), hessian)
+            scale = stored.scale.astype(np.float64).reshape(-1)
+            split(partial(descend, *args, scale, _limits(entry), block, whole), len(whole), slope.size * COLUMNS)
+        else:
+            _descend_block(wanted, error, slope, hessian, stored, block, codes)
+    return encode(whole.astype(np.float32), stored.format) if _has_kernel(entry) else codes
+
+
+def _descend_block(
+    wanted: Matrix,
+    error: Matrix,
+    slope: Matrix,
+    hessian: Matrix,
+    stored: QTensor,
+    block: tuple[int, int],
+    codes: NDArray[Any],
+) -> None:
+    """The columns of a block, for any format."""
+    start, end = block
+    for at in range(start, end):
+        best = wanted[:, :, at] - error[:, :, at] + slope[:, :, at - start] / hessian[:, at, at, None]
+        column = quantize_tensor(best.reshape(-1).astype(np.float32), stored.format, axis=0, scale=stored.scale)
+        left = wanted[:, :, at] - column.dequantize().reshape(wanted.shape[:2])
+        slope += (left - error[:, :, at])[:, :, None] * hessian[:, None, at, start:end]
+        error[:, :, at] = left
+        codes[:, at] = column.codes
 
 
 def row_errors(weight: NDArray[Any], hessian: Matrix, stored: QTensor) -> Matrix:
@@ -144,25 +165,24 @@ def round_compensated(
     order, upper = factored(hessian) if factor is None else factor
     back = np.argsort(order)
     rows = np.asarray(weight).reshape(groups, -1, k)
-    shape = (rows.shape[0] * rows.shape[1], k)
-    scale = spread(stored, stored.scale).reshape(shape)
-    zero = None if stored.zero_point is None else spread(stored, stored.zero_point).reshape(shape)
+    scale = spread(stored, stored.scale).reshape(rows.shape)
+    zero = None if stored.zero_point is None else spread(stored, stored.zero_point).reshape(rows.shape)
     if stored.tensor_scale is not None:
         scale = scale * stored.tensor_scale
-    entry = element_format(stored.format)
-    codes = np.empty(shape, stored.codes.dtype)
-    for group in range(groups):
-        first = group * rows.shape[1]
+    columns = _integers if _has_kernel(element_format(stored.format)) else _columns
+    codes = np.empty(rows.shape, stored.codes.dtype)
+    together = max(1, ROWS // max(rows.shape[1], 1))
+    for first in range(0, groups, together):
         for start in range(0, rows.shape[1], ROWS):
-            part = slice(first + start, first + min(start + ROWS, rows.shape[1]))
-            columns = _integers if entry.is_integer and entry.bits <= 16 else _columns
-            codes[part] = columns(
-                rows[group, start : start + ROWS][:, order].astype(np.float64),
-                upper[group],
-                scale[part][:, order],
-                None if zero is None else zero[part][:, order],
+            part = slice(first, first + together), slice(start, start + ROWS)
+            made = columns(
+                rows[part][..., order].astype(np.float64),
+                upper[part[0]],
+                scale[part][..., order],
+                None if zero is None else zero[part][..., order],
                 stored.format,
-            )[:, back]
+            )
+            codes[part] = made[..., back]
     return replace(stored, codes=codes.reshape(stored.codes.shape))
 
 
@@ -184,37 +204,51 @@ def factored(hessian: Matrix) -> tuple[NDArray[np.intp], Matrix]:
     return order, np.ascontiguousarray(np.swapaxes(lower, 1, 2))
 
 
+def _has_kernel(entry: Format) -> bool:
+    return entry.is_integer and entry.bits <= 16
+
+
+def _limits(entry: Format) -> tuple[int, int]:
+    return int(entry.min_value), int(entry.max_value)
+
+
 def _integers(rows: Matrix, upper: Matrix, scale: NDArray[Any], zero: NDArray[Any] | None, fmt: str) -> NDArray[Any]:
-    """Codes [rows, K] of an integer format, in compiled code."""
+    """Codes [groups, rows, K] of an integer format, in compiled code."""
     from hwsim.quant._kernels_gptq import compensate
 
-    entry = element_format(fmt)
-    wide = np.ascontiguousarray(scale, np.float64)
-    points = np.zeros_like(wide) if zero is None else np.ascontiguousarray(zero, np.float64)
-    whole = np.empty(rows.shape, np.int32)
-    limits = int(entry.min_value), int(entry.max_value)
-    split(partial(compensate, rows, upper, wide, points, *limits, whole), len(rows), rows.size * 64)
-    return encode(whole.astype(np.float32), fmt)
+    entry, k = element_format(fmt), rows.shape[-1]
+    flat = rows.reshape(-1, k)
+    wide = np.ascontiguousarray(scale, np.float64).reshape(flat.shape)
+    points = np.zeros_like(wide) if zero is None else np.ascontiguousarray(zero, np.float64).reshape(flat.shape)
+    whole = np.empty(flat.shape, np.int32)
+    for start in range(0, k, COLUMNS):
+        end = min(start + COLUMNS, k)
+        errors = np.empty((*rows.shape[:2], end - start))
+        args = (flat, upper, wide, points, _limits(entry), (start, end), whole, errors.reshape(len(flat), -1))
+        split(partial(compensate, *args), len(flat), errors.size * COLUMNS)
+        if end < k:
+            rows[:, :, end:] -= errors @ upper[:, start:end, end:]
+    return encode(whole.astype(np.float32), fmt).reshape(rows.shape)
 
 
 def _columns(rows: Matrix, upper: Matrix, scale: NDArray[Any], zero: NDArray[Any] | None, fmt: str) -> NDArray[Any]:
-    """Codes [rows, K] of any format, column by column."""
-    k = rows.shape[1]
+    """Codes [groups, rows, K] of any format, column by column."""
+    k = rows.shape[-1]
     codes: list[NDArray[Any]] = []
     for start in range(0, k, COLUMNS):
         end = min(start + COLUMNS, k)
-        errors = np.empty((len(rows), end - start))
+        errors = np.empty((*rows.shape[:2], end - start))
         for at in range(start, end):
             column = quantize_tensor(
-                rows[:, at].astype(np.float32),
+                rows[..., at].astype(np.float32).reshape(-1),
                 fmt,
                 axis=0,
-                scale=scale[:, at],
-                zero_point=None if zero is None else zero[:, at],
+                scale=scale[..., at].reshape(-1),
+                zero_point=None if zero is None else zero[..., at].reshape(-1),
             )
-            codes.append(column.codes)
-            error = (rows[:, at] - column.dequantize()) / upper[at, at]
-            rows[:, at:end] -= error[:, None] * upper[at, at:end]
-            errors[:, at - start] = error
-        rows[:, end:] -= errors @ upper[start:end, end:]
-    return np.stack(codes, axis=1)
+            codes.append(column.codes.reshape(rows.shape[:2]))
+            error = (rows[..., at] - column.dequantize().reshape(rows.shape[:2])) / upper[:, at, at, None]
+            rows[..., at:end] -= error[..., None] * upper[:, None, at, at:end]
+            errors[..., at - start] = error
+        rows[..., end:] -= errors @ upper[:, start:end, end:]
+    return np.stack(codes, axis=-1)

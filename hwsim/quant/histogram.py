@@ -40,24 +40,27 @@ class Histogram:
 
     def add(self, x: NDArray[np.floating[Any]]) -> None:
         """Count the numbers of ``x``, which are finite."""
-        flat = np.asarray(x, dtype=np.float32).reshape(-1)
+        from hwsim.quant._kernels_histogram import count, reach
+
+        flat = np.ascontiguousarray(x, dtype=np.float32).reshape(-1)
         if flat.size == 0:
             return
-        low, high = flat.min(), flat.max()
-        self.low, self.high = min(self.low, low), max(self.high, high)
-        busy = flat[flat != 0]
-        self.zeros += flat.size - busy.size
-        if busy.size == 0:
+        low, high, least, most, zeros = reach(flat)
+        self.low, self.high = min(self.low, np.float32(low)), max(self.high, np.float32(high))
+        self.zeros += zeros
+        if zeros == flat.size:
             return
-        self._widen(float(busy.min()), float(busy.max()))
-        at = np.floor(busy.astype(np.float64) / self.width).astype(np.int64)
-        first = min(self._first, int(at.min())) if self._counts.size else int(at.min())
-        last = max(self._first + self._counts.size, int(at.max()) + 1) if self._counts.size else int(at.max()) + 1
+        self._widen(float(least), float(most))
+        first, last = (int(np.floor(end / self.width)) for end in ((least, most) if not zeros else (low, high)))
+        last += 1
+        if self._counts.size:
+            first, last = min(self._first, first), max(self._first + self._counts.size, last)
         counts, sums = np.zeros(last - first), np.zeros(last - first)
         place = slice(self._first - first, self._first - first + self._counts.size)
         counts[place], sums[place] = self._counts, self._sums
-        counts += np.bincount(at - first, minlength=last - first)
-        sums += np.bincount(at - first, weights=busy, minlength=last - first)
+        count(flat, 1 / self.width, first, counts, sums)
+        if zeros:
+            counts[-first] -= zeros
         self._first, self._counts, self._sums = first, counts, sums
 
     def _widen(self, low: float, high: float) -> None:
