@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from hwsim.robust.corruptions import CORRUPTIONS, corrupt
     from hwsim.robust.faults import Faults, emulate_with_faults
+    from hwsim.robust.storage import FlipRow, flip_study
     from hwsim.robust.study import FaultRow, fault_study
 
 _HOMES = {
     **dict.fromkeys(("CORRUPTIONS", "corrupt"), "corruptions"),
     **dict.fromkeys(("Faults", "emulate_with_faults"), "faults"),
+    **dict.fromkeys(("FlipRow", "flip_study"), "storage"),
     **dict.fromkeys(("FaultRow", "fault_study"), "study"),
 }
 

@@ -121,8 +121,7 @@ def emulate_with_faults(
 
     Raises:
         ModelError: a layer is not a matrix product of the graph.
-        DataError: a bit position beyond the width; faults in accumulators of a unit that scales blocks, whose sums
-            never lie in one register.
+        DataError: a bit position beyond the width; faults in accumulators where values are stored in blocks.
         HwsimError: as :func:`hwsim.emulate.emulate`.
     """
     program = bind(graph, target, precision)
@@ -137,10 +136,13 @@ def emulate_with_faults(
         graph = _weights(graph, chosen, faults, rng, count)
         return emulate(graph, target, data, precision=precision, progress=progress), count.flips
     if faults.place == "accumulators":
+        if not sums_may_flip(graph):
+            raise DataError(
+                "block scales follow from the sums, and none is defined for one that flips to NaN or infinity",
+                where=target.name,
+            )
         products = {name: _product(faults, rng, count) for name in chosen}
         run = emulate(graph, target, data, precision=precision, progress=progress, matmul=products)
-        if not count.sums:
-            raise DataError("sums of block-scaled units lie in no single accumulator", where=target.name)
         return run, count.flips
     outputs = {step.output for step in chosen.values()} if faults.layers else None
 
@@ -156,10 +158,14 @@ def emulate_with_faults(
     return run, count.flips
 
 
+def sums_may_flip(graph: Graph) -> bool:
+    """Whether faults in accumulators are defined: no value's block scales follow from the sums."""
+    return not any(value.quant is not None and value.quant.block_format for value in graph.values.values())
+
+
 @dataclass(slots=True)
 class _Count:
     flips: int = 0
-    sums: int = 0
 
 
 def _weights(
@@ -183,7 +189,6 @@ def _product(faults: Faults, rng: np.random.Generator, count: _Count) -> Product
         patterns = sums.view(np.dtype(f"u{sums.dtype.itemsize}"))
         codes, flips = flip(patterns, width, faults.rate, rng, faults.bits)
         count.flips += flips
-        count.sums += sums.size
         return codes.view(sums.dtype)
 
     return product

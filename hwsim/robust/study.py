@@ -11,7 +11,7 @@ import numpy as np
 
 from hwsim.emulate import bind, emulate
 from hwsim.errors import DataError, ToolError
-from hwsim.robust.faults import PLACES, Faults, Place, emulate_with_faults
+from hwsim.robust.faults import PLACES, Faults, Place, emulate_with_faults, sums_may_flip
 
 if TYPE_CHECKING:
     from hwsim.io import Dataset
@@ -61,9 +61,12 @@ def fault_study(
     bits: Sequence[tuple[int, ...]] = ((),),
     repeats: int = 8,
     seed: int = 0,
+    precision: str | None = None,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> tuple[FaultRow, ...]:
     """Accuracy under bit flips, a row a target, place, set of bits and rate.
+
+    There is no row for the accumulators of a chip that stores values in blocks.
 
     Args:
         chips: quantized graphs, each with its target.
@@ -73,6 +76,7 @@ def fault_study(
         bits: sets of bit positions to confine flips to; an empty one is all.
         repeats: independent draws; at least 2, for an interval.
         seed: of the first draw; draw ``r`` of every row takes ``seed + r``, so that targets meet the same luck.
+        precision: a mode of every target; None is each one's default.
         progress: called with ("faults", runs done, runs in all).
 
     Raises:
@@ -83,20 +87,21 @@ def fault_study(
     if repeats < 2:
         raise DataError(f"expected at least 2 repeats, found {repeats}", where="fault study")
     show = progress or (lambda stage, done, total: None)
-    total = len(chips) * (1 + len(places) * len(bits) * len(rates) * repeats)
+    known = [tuple(p for p in places if p != "accumulators" or sums_may_flip(graph)) for graph, _ in chips]
+    total = sum(1 + len(mine) * len(bits) * len(rates) * repeats for mine in known)
     done = 0
     rows: list[FaultRow] = []
-    for graph, target in chips:
-        clean = _right(emulate(graph, target, data.inputs).output, data)
+    for (graph, target), mine in zip(chips, known, strict=True):
+        clean = _right(emulate(graph, target, data.inputs, precision=precision).output, data)
         done += 1
-        mode = bind(graph, target).precision
-        for place in places:
+        mode = bind(graph, target, precision).precision
+        for place in mine:
             for chosen in bits:
                 for rate in rates:
                     found, flips = [], 0
                     for repeat in range(repeats):
                         faults = Faults(place, rate, chosen, seed=seed + repeat)
-                        run, more = emulate_with_faults(graph, target, data.inputs, faults)
+                        run, more = emulate_with_faults(graph, target, data.inputs, faults, precision=precision)
                         found.append(_right(run.output, data))
                         flips += more
                         done += 1
