@@ -18,6 +18,11 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+MOST_NAMES = 60
+"""Names that an error lists; of more it says the first few."""
+LONGEST = 500
+"""Characters of a message, and of a hint three times as many; a file's own text in it may be of any length."""
+
 
 class HwsimError(Exception):
     """Base of every error that hwsim raises on purpose.
@@ -34,8 +39,8 @@ class HwsimError(Exception):
         self.message = message
         self.where = where
         self.hint = hint
-        line = f"{where}: {message}" if where else message
-        super().__init__(" ".join((f"{line} ({hint})" if hint else line).split()))
+        line = f"{where}: {_short(message, LONGEST)}" if where else _short(message, LONGEST)
+        super().__init__(" ".join((f"{line} ({_short(hint, 3 * LONGEST)})" if hint else line).split()))
 
 
 class FormatError(HwsimError):
@@ -68,6 +73,11 @@ class ToolError(HwsimError):
     exit_status = 3
 
 
+def _short(text: str, most: int) -> str:
+    """The beginning and the end of a long text."""
+    return text if len(text) <= most else f"{text[: most - most // 4]} [...] {text[-most // 4 :]}"
+
+
 def nearest(name: str, choices: Iterable[str]) -> str | None:
     """The choice most like ``name``, or None where nothing is near."""
     found = difflib.get_close_matches(name, list(choices), n=1, cutoff=0.5)
@@ -85,5 +95,6 @@ def unknown(
     """
     names = sorted(choices)
     close = nearest(str(name), names)
-    hint = f"did you mean {close!r}?" if close else f"one of: {', '.join(names)}"
+    listed = ", ".join(names) if len(names) <= MOST_NAMES else f"{', '.join(names[:8])} and {len(names) - 8} others"
+    hint = f"did you mean {close!r}?" if close else f"one of: {listed}"
     return error(f"unknown {kind} {str(name)!r}", where=where, hint=hint)

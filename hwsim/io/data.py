@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
@@ -120,7 +121,7 @@ def _array(archive: zipfile.ZipFile, info: zipfile.ZipInfo, where: str) -> NDArr
             version = npy.read_magic(file)
             reader = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
             shape, fortran, dtype = reader(file)
-        except ValueError as err:
+        except (ValueError, TypeError, SyntaxError, RecursionError, TokenError) as err:
             raise DataError(f"not a numpy array: {err}", where=where) from None
         if dtype.kind not in "uif":
             raise DataError(f"expected numbers, found {dtype}", where=where)

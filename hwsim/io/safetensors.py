@@ -94,9 +94,9 @@ def read_file(path: Path) -> dict[str, tuple[NDArray[np.uint8], Entry]]:
             if isinstance(held, dict)
             else (None, None, None)
         )
-        if kind not in DECODERS or shape is None or offsets is None or len(offsets) != 2:
+        if not isinstance(kind, str) or kind not in DECODERS or shape is None or offsets is None or len(offsets) != 2:
             raise ModelError(f"expected a known dtype, a shape and two offsets, found {held!r:.100}", where=here)
-        found = entry(str(kind), shape, 8 + size + offsets[0], raw.size, here)
+        found = entry(kind, shape, 8 + size + offsets[0], raw.size, here)
         if offsets[1] - offsets[0] != found.size:
             raise ModelError(f"needs {found.size} bytes, its offsets hold {offsets[1] - offsets[0]}", where=here)
         out[name] = (raw, found)

@@ -44,6 +44,8 @@ class Store:
             raise DataError(f"cannot be written: {error.strerror or error}", where=self._where) from None
         except sqlite3.Error as error:
             raise self._explained(error) from None
+        except (ValueError, TypeError, AttributeError):
+            raise DataError(f"{FILE} is damaged", where=self._where, hint="--fresh starts over") from None
 
     def _open(self, fingerprint: Mapping[str, str]) -> None:
         run = self._base.execute
@@ -97,7 +99,7 @@ class Store:
         text = str(error)
         if "locked" in text:
             return DataError("a sweep that is running writes here", where=self._where, hint="wait, or another --out")
-        if "not a database" in text or "malformed" in text:
+        if "not a database" in text or "malformed" in text or "UTF-8" in text:
             return DataError(f"{FILE} is not a sweep's file", where=self._where, hint="--fresh starts over")
         return DataError(f"cannot be written: {text}", where=self._where)
 

@@ -61,8 +61,10 @@ def read_portmap(path: Path, *, top: str, sources: tuple[Path, ...]) -> PortMap:
             raise unknown(DataError, "key", str(key), known, where=document.where((key,)))
 
     def take(key: str, kind: type, default: Any) -> Any:
-        value = data.get(key, default)
-        if value is not None and (not isinstance(value, kind) or isinstance(value, bool)):
+        value = data.get(key)
+        if value is None:
+            return default
+        if not isinstance(value, kind) or isinstance(value, bool):
             raise DataError(f"{key}: expected {_SAID[kind]}, found {value!r}", where=document.where((key,)))
         return value
 
@@ -73,7 +75,7 @@ def read_portmap(path: Path, *, top: str, sources: tuple[Path, ...]) -> PortMap:
     module = take("module", str, modules[0] if modules else None)
     if module not in modules:
         raise unknown(DataError, "module of the sources", str(module), modules, where=str(path))
-    ours = [name for _, name in ports_of(replaces)]
+    ours = [name for _, name in ports_of(replaces, document.where(("replaces",)))]
     ports = take("ports", dict, {})
     for name, theirs in ports.items():
         if name not in ours:
@@ -117,21 +119,21 @@ def wrapper(told: PortMap) -> str:
     )
 
 
-def ports_of(module: str) -> list[tuple[str, str]]:
-    """(direction, name) of every port of a module of ours.
+def ports_of(module: str, where: str | None = None) -> list[tuple[str, str]]:
+    """(direction, name) of every port of a module of ours; ``where``: the place that names it, for the error.
 
     Raises:
         DataError: no such module.
     """
-    header = _header(module)
+    header = _header(module, where)
     return _PORT.findall(header[header.rindex("(\n") :])
 
 
-def _header(module: str) -> str:
+def _header(module: str, where: str | None = None) -> str:
     """Text of a module of ours from ``module`` to the end of its ports."""
     files = {path.stem: path for path in rtl_dir().glob("*.v")}
     if module not in files:
-        raise unknown(DataError, "module of hwsim", module, files)
+        raise unknown(DataError, "module of hwsim", module, files, where=where)
     text = without_comments(files[module].read_text(encoding="utf-8"))
     start = re.search(rf"^module\s+{module}\b", text, re.MULTILINE)
     assert start is not None
