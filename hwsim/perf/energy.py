@@ -20,10 +20,11 @@ ACTIONS = {
     "vector_op": "vector",
     "dram_bytes": "dram",
     "static_s": "static",
+    "link_bytes": "link",
 }
 """Action -> component. ``mac``: multiply-accumulates switched; ``accumulate``: partial sums read, added and written
 outside the array; ``*_bytes``: bytes into or out of a memory; ``vector_op``: scalar operations; ``static_s``: seconds
-that pass."""
+that pass; ``link_bytes``: sent to other chips."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,7 @@ class ActionCounts:
     vector_op: float = 0.0
     dram_bytes: float = 0.0
     static_s: float = 0.0
+    link_bytes: float = 0.0
 
     def as_dict(self) -> dict[str, float]:
         """Action -> count."""
@@ -55,6 +57,7 @@ class EnergyTable:
         """The target's table with the precision's multiply-accumulate. Entries that a target leaves out cost 0: its MAC
         energy includes them."""
         table = target.energy
+        link = target.machine.link if target.machine.kind == "gpu" else None
         entries = {
             "mac": precision.mac_pj,
             "accumulate": table.accumulate_pj,
@@ -62,6 +65,7 @@ class EnergyTable:
             "shared_bytes": table.shared_pj_per_byte,
             "vector_op": table.vector_pj,
             "dram_bytes": table.dram_pj_per_byte,
+            "link_bytes": link.pj_per_byte if link else None,
         }
         pj = {name: entry.value_pj if entry else 0.0 for name, entry in entries.items()}
         kinds: dict[str, str] = {name: entry.kind for name, entry in entries.items() if entry}

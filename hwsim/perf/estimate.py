@@ -11,7 +11,16 @@ from hwsim.perf.array import ArrayMachine
 from hwsim.perf.constraints import check
 from hwsim.perf.energy import EnergyTable
 from hwsim.perf.gpu import GpuModel
-from hwsim.perf.machine import Machine, Placement, input_bytes, output_bytes, sparse_rate, weight_bytes
+from hwsim.perf.machine import (
+    Machine,
+    Placement,
+    input_bytes,
+    named,
+    output_bytes,
+    signature,
+    sparse_rate,
+    weight_bytes,
+)
 from hwsim.perf.result import COMPONENTS, Estimate, LayerEstimate
 from hwsim.perf.sizes import bits_per_element
 from hwsim.perf.systolic import ceil_div
@@ -33,8 +42,7 @@ def estimate(workload: Workload, target: Target, precision: str | None = None) -
         TargetError: no such precision, none that takes the workload's formats, or 2:4 weights at one without them.
         DataError: a workload without operations.
 
-    Several chips (``Workload.chips``) work in step: rows and time are one's, energy and MACs all of theirs; links'
-    energy is not counted.
+    Several chips (``Workload.chips``) work in step: rows and time are one's, energy and MACs all of theirs.
     """
     if not workload.ops:
         raise DataError("expected at least one operation, found none", where=workload.name)
@@ -75,7 +83,7 @@ def estimate(workload: Workload, target: Target, precision: str | None = None) -
         dram_bytes_per_s=machine.dram_bytes_per_s,
         inferences_per_s=workload.batch / seconds if seconds else 0.0,
         macs=workload.macs,
-        evidence=_evidence(target, spec, table, sparse),
+        evidence=_evidence(target, spec, table, sparse, workload.chips),
         held_clock_hz=held_hz or machine.clock_hz,
         constraints=check(workload, target, seconds=seconds, joules=joules / workload.chips),
         chips=workload.chips,
@@ -137,6 +145,7 @@ def _walk(workload: Workload, machine: Machine, table: EnergyTable) -> tuple[Lay
     weights = sum(weight_bytes(op) for op in workload.ops if isinstance(op, MatrixWork) and op.weights_static)
     last = max(index for index, op in enumerate(workload.ops) if not getattr(op, "fused", False) or index == 0)
     rows: list[LayerEstimate] = []
+    known: dict[tuple[object, ...], LayerEstimate] = {}
     slack = 0
     for index, op in enumerate(workload.ops):
         place = Placement(
@@ -146,16 +155,24 @@ def _walk(workload: Workload, machine: Machine, table: EnergyTable) -> tuple[Lay
             last=index == last,
             weights_resident=weights <= machine.resident_weights_bytes,
         )
+        # Analog arrays are shared out by name; elsewhere operations that are alike cost alike.
+        alike = (op,) if isinstance(machine, AnalogModel) else signature(op)
+        key = (*alike, place, 0 if isinstance(op, MatrixWork) else slack)
+        if key not in known:
+            known[key] = (
+                machine.matrix(op, place, table)
+                if isinstance(op, MatrixWork)
+                else machine.vector(op, place, table, slack)
+            )
+        rows.append(named(known[key], op.name))
         if isinstance(op, MatrixWork):
-            rows.append(machine.matrix(op, place, table))
             slack = rows[-1].cycles
         else:
-            rows.append(machine.vector(op, place, table, slack))
             slack = max(0, slack - ceil_div(op.operations, machine.vector_rate)) if op.fused else 0
     return tuple(rows)
 
 
-def _evidence(target: Target, precision: Precision, table: EnergyTable, sparse: bool) -> dict[str, str]:
+def _evidence(target: Target, precision: Precision, table: EnergyTable, sparse: bool, chips: int) -> dict[str, str]:
     """The weakest kind of evidence under each claim."""
     from hwsim.numerics import units
     from hwsim.target import KINDS
@@ -168,9 +185,10 @@ def _evidence(target: Target, precision: Precision, table: EnergyTable, sparse: 
         timing.append(precision.sparse_2to4.rate.kind)
     if precision.block:
         timing += [precision.block.m.kind, precision.block.k.kind, precision.block.n.kind]
+    priced = [kind for action, kind in table.kinds.items() if action != "link_bytes" or chips > 1]
     order: dict[str, int] = {kind: index for index, kind in enumerate(KINDS)}
     return {
         "arithmetic": units[precision.unit].evidence,
         "timing": max(timing, key=lambda kind: order[kind]),
-        "energy": max(table.kinds.values(), key=lambda kind: order[kind]),
+        "energy": max(priced, key=lambda kind: order[kind]),
     }

@@ -9,7 +9,7 @@ from hwsim.ir.workload import MatrixWork, VectorWork, Workload
 from hwsim.perf.energy import ActionCounts
 from hwsim.perf.gpu_kernels import Kernel, Power
 from hwsim.perf.gpu_lower import Lowering
-from hwsim.perf.machine import sparse_rate
+from hwsim.perf.machine import named, signature, sparse_rate
 from hwsim.perf.result import COMPONENTS, LayerEstimate
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ class GpuModel:
             limit_w=spec.power_limit_w.value,
             slope=spec.voltage_slope.value if spec.voltage_slope else 0.0,
             static_w=target.energy.static_w.value,
+            active_w=spec.active_w.value if spec.active_w else 0.0,
         )
 
     @property
@@ -47,7 +48,14 @@ class GpuModel:
         """One row an operation, and the SM clock that power allows, Hz."""
         kernels = self.lowering.kernels(workload)
         clock_hz = self.power.clock_hz([kernel for each in kernels for kernel in each])
-        return tuple(self._row(op, each, clock_hz) for op, each in zip(workload.ops, kernels, strict=True)), clock_hz
+        rows: list[LayerEstimate] = []
+        known: dict[tuple[object, ...], LayerEstimate] = {}
+        for op, each in zip(workload.ops, kernels, strict=True):
+            key = (*signature(op), *map(id, each))
+            if key not in known:
+                known[key] = self._row(op, each, clock_hz)
+            rows.append(named(known[key], op.name))
+        return tuple(rows), clock_hz
 
     def _row(self, op: MatrixWork | VectorWork, kernels: list[Kernel], clock_hz: float) -> LayerEstimate:
         """Sum the kernels of an operation. Cycles count the highest clock; what a lowered one adds is stall."""

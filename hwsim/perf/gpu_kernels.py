@@ -16,6 +16,9 @@ OVERLAP = 6.0
 """Streams that run side by side (tensor cores, L2, memory) take the OVERLAP-norm of their times: the longest where one
 dominates, 12% more where two are equal."""
 
+UNSCALED = ("dram", "static", "link")
+"""Components that the voltage of the SMs does not change."""
+
 
 def side_by_side(*parts: float) -> float:
     """Time of streams that run at once."""
@@ -66,20 +69,23 @@ class Kernel:
 
 @dataclass(frozen=True, slots=True)
 class Power:
-    """Power against SM clock: idle power flows anyway; memory's share goes with its bytes; all else goes with voltage
-    squared, and voltage falls in a straight line with the clock.
+    """Power against SM clock: idle power flows anyway; memory's share goes with its bytes; clock trees of a busy chip
+    switch with every cycle; all else goes with what kernels do. The last two go with voltage squared, and voltage falls
+    in a straight line with the clock.
 
     Attributes:
         highest_hz: the clock when power does not limit.
         limit_w: mean power that is never passed.
         slope: part of the voltage lost per part of the clock.
         static_w: what flows anyway.
+        active_w: of the clock trees, at the highest clock.
     """
 
     highest_hz: float
     limit_w: float
     slope: float
     static_w: float
+    active_w: float = 0.0
 
     LOWEST = 0.25
     """Of the highest clock; a limit that asks for less is passed."""
@@ -88,24 +94,31 @@ class Power:
         """Relative to the highest clock."""
         return max(0.0, 1.0 - self.slope * (1.0 - clock_hz / self.highest_hz)) ** 2
 
+    def clocking_w(self, clock_hz: float) -> float:
+        """Power of the clock trees."""
+        return self.active_w * clock_hz / self.highest_hz * self.voltage_squared(clock_hz)
+
     def price(self, kernel: Kernel, clock_hz: float) -> dict[str, float]:
-        """Component -> pJ, idle power included."""
-        counts = ActionCounts(**{**kernel.counts.as_dict(), "static_s": kernel.seconds(clock_hz)})
+        """Component -> pJ; power that flows while time passes is ``static``."""
+        seconds = kernel.seconds(clock_hz)
+        counts = ActionCounts(**{**kernel.counts.as_dict(), "static_s": seconds})
         scale = self.voltage_squared(clock_hz)
-        priced = kernel.table.price(counts)
-        return {part: pj * (1.0 if part in ("dram", "static") else scale) for part, pj in priced.items()}
+        out = {part: pj * (1.0 if part in UNSCALED else scale) for part, pj in kernel.table.price(counts).items()}
+        out["static"] += self.clocking_w(clock_hz) * seconds * 1e12
+        return out
 
     def clock_hz(self, kernels: Sequence[Kernel]) -> float:
         """The highest clock at which the kernels, run in turn for ever, stay within the limit."""
         times = Counter(id(kernel) for kernel in kernels)  # repeated layers share their kernels
         runs = [(kernel, times[id(kernel)]) for kernel in {id(kernel): kernel for kernel in kernels}.values()]
-        memory_j = sum(n * kernel.counts.dram_bytes * kernel.table.pj["dram_bytes"] for kernel, n in runs) / 1e12
-        core_j = sum(n * kernel.table.dynamic_pj(kernel.counts) for kernel, n in runs) / 1e12 - memory_j
+        fixed_j = sum(n * kernel.counts.dram_bytes * kernel.table.pj["dram_bytes"] for kernel, n in runs) / 1e12
+        fixed_j += sum(n * kernel.counts.link_bytes * kernel.table.pj["link_bytes"] for kernel, n in runs) / 1e12
+        core_j = sum(n * kernel.table.dynamic_pj(kernel.counts) for kernel, n in runs) / 1e12 - fixed_j
         room_w = self.limit_w - self.static_w
 
         def fits(clock_hz: float) -> bool:
             seconds = sum(n * kernel.seconds(clock_hz) for kernel, n in runs)
-            return memory_j + core_j * self.voltage_squared(clock_hz) <= room_w * seconds
+            return fixed_j + core_j * self.voltage_squared(clock_hz) <= (room_w - self.clocking_w(clock_hz)) * seconds
 
         low, high = self.LOWEST * self.highest_hz, self.highest_hz
         if fits(high):

@@ -13,11 +13,14 @@ COLLECTIVES: dict[str, Literal["all_reduce", "all_gather"]] = {"AllReduce": "all
 """Operations of a workload that are collectives."""
 
 
-def collective_s(operation: Literal["all_reduce", "all_gather"], size_bytes: int, ranks: int, target: Target) -> float:
-    """Seconds of a ring collective.
+def sent_bytes(operation: Literal["all_reduce", "all_gather"], size_bytes: int, ranks: int) -> float:
+    """Bytes that each chip sends in a ring collective: every other chip's part once for a gather, twice for a
+    reduction."""
+    return (2 if operation == "all_reduce" else 1) * (ranks - 1) / ranks * size_bytes
 
-    Each chip sends every other chip's part once for a gather, twice for a reduction: (ranks - 1) / ranks of the bytes,
-    or twice that.
+
+def collective_s(operation: Literal["all_reduce", "all_gather"], size_bytes: int, ranks: int, target: Target) -> float:
+    """Seconds of a ring collective: a launch, and what each chip sends.
 
     Args:
         operation: ``all_reduce`` or ``all_gather``.
@@ -36,5 +39,4 @@ def collective_s(operation: Literal["all_reduce", "all_gather"], size_bytes: int
     if ranks == 1:
         return 0.0
     share = link.reduce_share if operation == "all_reduce" else link.gather_share
-    passes = 2 if operation == "all_reduce" else 1
-    return link.launch_s.value + passes * (ranks - 1) / ranks * size_bytes / (link.bytes_per_s.value * share.value)
+    return link.launch_s.value + sent_bytes(operation, size_bytes, ranks) / (link.bytes_per_s.value * share.value)

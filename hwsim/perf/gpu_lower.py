@@ -8,14 +8,13 @@ kernels are 16 bits wide, so products of narrower formats are preceded by a cast
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, fields, replace
-from operator import attrgetter
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 from hwsim.ir.workload import MatrixWork, VectorWork, Workload
 from hwsim.perf.energy import ActionCounts, EnergyTable
 from hwsim.perf.gpu_kernels import Kernel
-from hwsim.perf.gpu_links import COLLECTIVES, collective_s
+from hwsim.perf.gpu_links import COLLECTIVES, collective_s, sent_bytes
 from hwsim.perf.gpu_matrix import Rates, product, share
 from hwsim.perf.gpu_traced import (
     BATCH_NORM_S,
@@ -37,6 +36,7 @@ from hwsim.perf.gpu_traced import (
     NORM_S,
     NORM_SETUP_KERNELS,
     NORM_SETUP_S,
+    POOL_S,
     QUERY_BLOCK,
     SPLIT_KEYS,
     STEM_FILTERS,
@@ -44,7 +44,7 @@ from hwsim.perf.gpu_traced import (
     STEM_RATE,
     STREAM_SHARE,
 )
-from hwsim.perf.machine import Placement, input_bytes, output_bytes
+from hwsim.perf.machine import Placement, input_bytes, output_bytes, signature
 from hwsim.perf.sizes import bits_per_element
 from hwsim.perf.systolic import ceil_div
 
@@ -101,7 +101,7 @@ class Lowering:
         while (index := len(out)) < len(ops):
             group = ops[index : index + 3] if workload.eager and _attends(ops, index) else ops[index : index + 1]
             edge = index == 0, index >= last
-            key = (workload.eager, workload.chips, edge, *map(_signature, group))
+            key = (workload.eager, workload.chips, edge, *map(signature, group))
             if key not in self.known:
                 collective = COLLECTIVES.get(ops[index].op)
                 self.known[key] = (
@@ -139,7 +139,9 @@ class Lowering:
     ) -> Kernel:
         """The chips exchange what each holds; the SMs do little."""
         op = self._widened(op)
-        return Kernel(collective_s(operation, output_bytes(op), chips, self.target), table=self.table)
+        size = output_bytes(op)
+        counts = ActionCounts(link_bytes=sent_bytes(operation, size, chips))
+        return Kernel(collective_s(operation, size, chips, self.target), table=self.table, counts=counts)
 
     def _place(self, op: MatrixWork | VectorWork, first: bool, last: bool) -> Placement:
         """A tensor of at most half of the L2 is still there when the next kernel reads it."""
@@ -208,6 +210,8 @@ class Lowering:
             launch_s += NORM_S + NORM_ELEMENT_S * op.row
         if eager and op.op == "BatchNormalization":
             launch_s += BATCH_NORM_S
+        elif eager and op.op == "GlobalAveragePool":
+            launch_s += POOL_S
         return Kernel(
             launch_s=launch_s,
             cycles=cycles,
@@ -260,15 +264,6 @@ class Lowering:
                 dram_bytes=dram,
             ),
         )
-
-
-_MATRIX = attrgetter(*(field.name for field in fields(MatrixWork) if field.name != "name"))
-_VECTOR = attrgetter(*(field.name for field in fields(VectorWork) if field.name != "name"))
-
-
-def _signature(op: MatrixWork | VectorWork) -> object:
-    """All of an operation but its name."""
-    return _MATRIX(op) if isinstance(op, MatrixWork) else _VECTOR(op)
 
 
 def _attends(ops: tuple[MatrixWork | VectorWork, ...], index: int) -> bool:

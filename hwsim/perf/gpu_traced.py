@@ -20,6 +20,10 @@ halves of a tensor or with one value a channel, which read an element at a time.
 STREAM_SHARE = 0.45
 """Of the L2's rate to products, that elementwise kernels reach (additions of 7 to 19 MB: 4e12 B/s)."""
 
+POOL_S = 5.5e-6
+"""More than an elementwise kernel that a mean over all positions takes, whose threads each walk through one channel
+(ResNet-50 and MobileNetV2: 5.5 to 8.2 us from 1 to 64 images)."""
+
 BATCH_NORM_S, NORM_SETUP_KERNELS, NORM_SETUP_S = 1.7e-6, 2, 0.5e-6
 """A batch norm's kernel takes so much longer than an addition's; before each, PyTorch makes 1 / sqrt(variance +
 epsilon) and copies the mean."""

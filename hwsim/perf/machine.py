@@ -3,9 +3,10 @@ layers."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from math import ceil
-from typing import TYPE_CHECKING, Protocol
+from operator import attrgetter
+from typing import TYPE_CHECKING, Protocol, cast
 
 from hwsim.ir.workload import MatrixWork, VectorWork
 from hwsim.perf.energy import ActionCounts, EnergyTable
@@ -103,6 +104,20 @@ def weight_bytes(work: MatrixWork) -> int:
 def stored_bytes(work: MatrixWork, elements: int) -> int:
     """Whole bytes of so many elements of the second operand, without scales."""
     return ceil(elements * weight_bits(work) / 8)
+
+
+_MATRIX = attrgetter(*(field.name for field in fields(MatrixWork) if field.name != "name"))
+_VECTOR = attrgetter(*(field.name for field in fields(VectorWork) if field.name != "name"))
+
+
+def signature(op: MatrixWork | VectorWork) -> tuple[object, ...]:
+    """All of an operation but its name: networks repeat their layers, and what is alike costs alike."""
+    return cast("tuple[object, ...]", _MATRIX(op) if isinstance(op, MatrixWork) else _VECTOR(op))
+
+
+def named(row: LayerEstimate, name: str) -> LayerEstimate:
+    """The row of an operation that differs in its name alone."""
+    return row if row.name == name else replace(row, name=name)
 
 
 def row(

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import pandas as pd
 
-COMPONENTS = ("mac", "accumulator", "scratchpad", "vector", "dram", "static")
+COMPONENTS = ("mac", "accumulator", "scratchpad", "vector", "dram", "static", "link")
 """Where energy goes: multipliers and adders; partial-sum storage; every other on-chip memory; the vector unit; memory
-chips and their interface; and power that flows whether or not work is done (leakage, clock trees, idle circuits)."""
+chips and their interface; power that flows whether or not work is done (leakage, clock trees, idle circuits); and the
+links to other chips that share the work."""
 
 SHOWN = 12
 """Operations that a notebook shows of an estimate, the longest ones."""

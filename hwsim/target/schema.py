@@ -266,12 +266,14 @@ class ChipLink(_Model):
         bytes_per_s: of a chip, in each direction.
         launch_s: of a collective, with the wait for the other chips.
         reduce_share, gather_share: of the rate, that a ring all-reduce and a ring all-gather sustain.
+        pj_per_byte: of a byte from one chip to the next, both ends and switches between them.
     """
 
     bytes_per_s: Quantity
     launch_s: Quantity
     reduce_share: Quantity
     gather_share: Quantity
+    pj_per_byte: Energy
 
 
 class GpuMachine(_Model):
@@ -289,6 +291,8 @@ class GpuMachine(_Model):
             ``launch_s`` where absent.
         power_limit_w: mean power that the part never passes; the clock falls until it is met.
         voltage_slope: part of the voltage lost per part of the clock lost; 0 where absent.
+        active_w: power of clock trees and schedulers while kernels follow each other, at the highest clock, above the
+            static power of the energy table; 0 where absent.
         matrix_share: of the tensor rate, in matrix products.
         attention_share: of that, in the fused attention kernel.
         dram_matrix_share, dram_stream_share, dram_read_share: of the memory rate, in matrix products, in kernels that
@@ -310,6 +314,7 @@ class GpuMachine(_Model):
     convolution_launch_s: Quantity | None = None
     power_limit_w: Quantity
     voltage_slope: Quantity | None = None
+    active_w: Quantity | None = None
     matrix_share: Quantity | None = None
     attention_share: Quantity | None = None
     dram_matrix_share: Quantity | None = None

@@ -40,6 +40,7 @@ def test_invariants(network: str, chips: int, batch: int, tokens: int, precision
     assert shared.joules == pytest.approx(sum(shared.energy_pj.values()) / 1e12)
     assert shared.joules == pytest.approx(chips * sum(row.total_pj for row in shared.rows) / 1e12)
     assert min(shared.energy_pj.values()) >= 0
+    assert one.energy_pj["link"] == 0 < shared.energy_pj["link"]
     assert shared.joules > one.joules * 0.99  # nothing is saved but weights' tiles; idle power flows in each
     assert sum(row.seconds for row in shared.rows) == pytest.approx(shared.seconds)
     for path in ("machine.link.bytes_per_s", "machine.dram.bytes_per_s"):
@@ -53,3 +54,21 @@ def test_large_prefill_gains_and_one_token_of_a_small_network_does_not() -> None
     assert large[0] > large[1] > large[2] > large[0] / 4
     small = [estimate("gpt2", H100, chips=n).seconds for n in (1, 4)]
     assert small[1] > small[0]  # two all-reduces a layer, 23 us each
+
+
+def test_links_cost_what_they_carry() -> None:
+    found = estimate("llama2-7b", H100, precision="fp16", batch=2, chips=4)
+    one_join = 2 * (4 - 1) / 4 * 2 * 4096 * 2  # an all-reduce of two rows of 4096 FP16 numbers
+    joins = [row for row in found.rows if row.op == "AllReduce"]
+    assert len(joins) == 64
+    assert all(row.actions["link_bytes"] == one_join for row in joins)
+    logits = next(row for row in found.rows if row.op == "AllGather").actions["link_bytes"]
+    assert logits == (4 - 1) / 4 * 2 * 32000 * 2
+    assert found.energy_pj["link"] == pytest.approx(4 * 40 * (64 * one_join + logits))
+
+
+@pytest.mark.parametrize("name", ["nvidia-a100", "nvidia-b200", "nvidia-h200", "amd-mi300x"])
+def test_other_chips_with_links(name: str) -> None:
+    one, four = (estimate("llama2-7b", name, precision="fp16", batch=4, new_tokens=512, chips=n) for n in (1, 4))
+    assert one.seconds / 4 < four.seconds < one.seconds
+    assert four.evidence["energy"] == "assumed"

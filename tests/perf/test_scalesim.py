@@ -34,6 +34,23 @@ def test_enough_rows_were_compared() -> None:
     assert sum(len(path.read_text().splitlines()) - 1 for path in FILES) == 414
 
 
+def test_random_products_on_random_arrays() -> None:
+    with (FILES[0].parents[1] / "scalesim_random" / "rows.csv").open() as stream:
+        rows = [
+            {key: value if key in ("dataflow", "bandwidth") else int(value) for key, value in row.items()}
+            for row in csv.DictReader(stream)
+        ]
+    assert len(rows) == 400
+    assert sum(row["rows"] == 1 or row["cols"] == 1 for row in rows) > 50
+    for row in rows:
+        sizes = {name: row[name] for name in ("M", "N", "K", "rows", "cols", "dataflow")}
+        found = scalesim(**sizes)
+        assert found.cycles == row["cycles"] - row["stalls"], sizes
+        assert found.sram_ifmap_reads == row["sram_ifmap_reads"], sizes
+        assert found.sram_filter_reads == row["sram_filter_reads"], sizes
+        assert found.sram_ofmap_writes == row["sram_ofmap_writes"], sizes
+
+
 def test_bad_arguments() -> None:
     with pytest.raises(DataError, match=r"unknown dataflow 'wss' \(did you mean 'ws'\?\)"):
         scalesim(1, 1, 1, rows=1, cols=1, dataflow="wss")
