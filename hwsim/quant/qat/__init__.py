@@ -10,14 +10,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from hwsim.quant.qat.adversary import Adversary, numpy_gradient
+    from hwsim.quant.qat.adversary import Adversary
     from hwsim.quant.qat.course import Course, Epoch, train
     from hwsim.quant.qat.fake import ESTIMATORS, FakeQuant, Learning
     from hwsim.quant.qat.network import QatNetwork
     from hwsim.quant.qat.outliers import Outliers
+    from hwsim.quant.qat.straight import input_gradient
 
 _HOMES = {
-    **dict.fromkeys(("Adversary", "numpy_gradient"), "adversary"),
+    "Adversary": "adversary",
+    "input_gradient": "straight",
     "Outliers": "outliers",
     **dict.fromkeys(("ESTIMATORS", "FakeQuant", "Learning"), "fake"),
     "QatNetwork": "network",
@@ -33,7 +35,7 @@ __all__ = [
     "Learning",
     "Outliers",
     "QatNetwork",
-    "numpy_gradient",
+    "input_gradient",
     "train",
 ]
 

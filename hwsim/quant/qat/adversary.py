@@ -7,13 +7,9 @@ around each input: Madry et al., ICLR 2018; one step of it from a random start: 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
@@ -76,17 +72,3 @@ def gradient(network: QatNetwork, x: Tensor, y: Tensor) -> Tensor:
     loss = functional.cross_entropy(network(held).flatten(1), y, reduction="sum")
     (found,) = torch.autograd.grad(loss, held)
     return found.detach()
-
-
-Gradient = Callable[[NDArray[np.float32], NDArray[np.int64]], NDArray[np.float32]]
-
-
-def numpy_gradient(network: QatNetwork) -> Gradient:
-    """(inputs [n, ...], labels [n]) -> gradient of the summed cross-entropy, for attacks that know no torch."""
-
-    def found(x: NDArray[Any], y: NDArray[Any]) -> NDArray[np.float32]:
-        given = torch.from_numpy(np.ascontiguousarray(x, np.float32))
-        made: NDArray[np.float32] = gradient(network, given, torch.from_numpy(np.asarray(y, np.int64))).numpy()
-        return made
-
-    return found
