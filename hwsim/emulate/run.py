@@ -34,6 +34,7 @@ CHUNK = 128
 CHUNK_ELEMENTS = 1 << 25
 """Elements that the largest value of a chunk may have, where one input has no more."""
 Tamper = Callable[[str, Stored], Stored]
+Watch = Callable[[str, Held], None]
 Reduce = Callable[[NDArray[np.float32], NDArray[np.float32]], NDArray[Any]]
 """(outputs [n, ...], inputs [n, ...]) -> what is kept of them, an array [n, ...]."""
 
@@ -50,6 +51,7 @@ def emulate(
     chunk: int | None = None,
     reduce: Reduce | None = None,
     tamper: Tamper | None = None,
+    watch: Watch | None = None,
 ) -> Run:
     """Run a quantized graph on a target.
 
@@ -67,6 +69,7 @@ def emulate(
         reduce: what to keep of each chunk's outputs where all of them are too large to keep (logits of a decoder).
         tamper: called with the name and the codes of each stored value when it is made; what it returns is used in
             its place (faults in memory).
+        watch: called with the name of each value when it is made, and what is held of it: real numbers, or codes.
 
     Returns:
         Outputs as float32 and the trace.
@@ -83,7 +86,7 @@ def emulate(
     unknown_nodes = set(matmul or {}) - {s.node.name for s in program.steps if isinstance(s, MatrixStep)}
     if unknown_nodes:
         raise ModelError(f"{sorted(unknown_nodes)[0]!r} is not a matrix product of this graph", where=graph.name)
-    executor = _Executor(program, {**_analog(program), **(matmul or {})}, tamper)
+    executor = _Executor(program, {**_analog(program), **(matmul or {})}, tamper, watch)
     step = chunk_of(graph) if chunk is None or _whole_tensor_scale(graph) else chunk
     parts: dict[str, list[NDArray[Any]]] = {out: [] for out in graph.outputs}
     for start in range(0, len(x), step):
@@ -143,9 +146,15 @@ def _tiles(program: Program, n: int) -> tuple[TileRow, ...]:
 class _Executor:
     """Values of one chunk at a time; activations are NCHW views of NHWC memory, as products make them."""
 
-    def __init__(self, program: Program, matmul: dict[str, Product], tamper: Tamper | None = None) -> None:
+    def __init__(
+        self,
+        program: Program,
+        matmul: dict[str, Product],
+        tamper: Tamper | None = None,
+        watch: Watch | None = None,
+    ) -> None:
         self.program = program
-        self.tamper = tamper
+        self.tamper, self.watch = tamper, watch
         self.graph = program.graph
         used = dict.fromkeys(s.work.unit for s in program.steps if isinstance(s, MatrixStep))
         self.engines = {unit: MatrixEngine(program, matmul, unit) for unit in used}
@@ -180,6 +189,8 @@ class _Executor:
             held = env[made]
             if self.tamper is not None and isinstance(held, Stored):
                 env[made] = self.tamper(made, held)
+            if self.watch is not None:
+                self.watch(made, env[made])
             if made in self.graph.outputs:
                 results[made] = np.ascontiguousarray(real(env[made]))
             for name in self.dead[at]:

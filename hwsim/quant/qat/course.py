@@ -43,6 +43,7 @@ class Course:
         rate: peak learning rate of weights; it rises for the first tenth and falls to nothing by a cosine.
         scale_rate: of scales and offsets, as a share of ``rate``.
         table_rate: of the numbers of learned tables, which are steps of their grid, as a share of ``rate``.
+        log_rate: of the logarithms of attention's factors, as a share of ``rate``.
         optimizer: ``adamw`` or ``sgd`` (momentum .9).
         weight_decay: of weights, not of scales.
         accumulate: micro-batches a step; their gradients are summed in ``accumulator``.
@@ -64,6 +65,7 @@ class Course:
     rate: float = 1e-3
     scale_rate: float = 1.0
     table_rate: float = 100.0
+    log_rate: float = 10.0
     optimizer: str = "adamw"
     weight_decay: float = 1e-4
     accumulate: int = 1
@@ -245,15 +247,17 @@ def _loss(network: QatNetwork, teacher: QatNetwork | None, x: Tensor, y: Tensor,
 
 
 def _optimizer(network: QatNetwork, course: Course, total: int) -> tuple[torch.optim.Optimizer, Any]:
-    scales, tables = network.scales(), network.tables()
-    marks = {id(p) for p in (*scales, *tables)}
-    weights = [p for p in network.parameters() if p.requires_grad and id(p) not in marks]
-    groups = [
-        {"params": weights, "lr": course.rate, "weight_decay": course.weight_decay},
-        {"params": [p for p in scales if p.requires_grad], "lr": course.rate * course.scale_rate, "weight_decay": 0.0},
-        {"params": tables, "lr": course.rate * course.table_rate, "weight_decay": 0.0},
-    ]
-    groups = [group for group in groups if group["params"]]
+    scales, tables, logs = network.scales(), network.tables(), network.logs()
+    marks = {id(p) for p in (*scales, *tables, *logs)}
+    weights = [p for p in network.parameters() if id(p) not in marks]
+    kinds = (
+        (weights, course.rate, course.weight_decay),
+        (scales, course.rate * course.scale_rate, 0.0),
+        (tables, course.rate * course.table_rate, 0.0),
+        (logs, course.rate * course.log_rate, 0.0),
+    )
+    learned = [([p for p in held if p.requires_grad], rate, decay) for held, rate, decay in kinds]
+    groups = [{"params": held, "lr": rate, "weight_decay": decay} for held, rate, decay in learned if held]
     optimizer: torch.optim.Optimizer
     if course.optimizer == "adamw":
         optimizer = torch.optim.AdamW(groups)

@@ -17,6 +17,7 @@ from hwsim.ir.ops import KEEPS_STORAGE
 from hwsim.ir.passes import fold_batchnorm
 from hwsim.numerics import QTensor, quantize_tensor
 from hwsim.quant.qat.fake import FakeQuant, Learning, Through
+from hwsim.quant.qat.log_scale import LogScale
 from hwsim.quant.qat.operators import TORCH_OPS
 from hwsim.quant.quantize import store_biases
 from hwsim.quant.recipe import Recipe
@@ -39,6 +40,11 @@ class QatNetwork(nn.Module):  # type: ignore[misc]  # torch is untyped here
             chip computes, with its accumulators and its rounding; gradients pass as before. None: torch's own sums.
         full: store nothing, so that the float network itself runs and learns (a teacher, a baseline).
         seed: of stochastic rounding.
+        log_scales: constants of factors a head that learn in the exponent, and how many numbers each has
+            (``hwsim.quant.attention.log_scaled``, which also made ``graph``).
+
+    Attributes:
+        keeps: names of values that each forward pass leaves in ``kept``, for a penalty that looks at them.
 
     Raises:
         ModelError: an operator that does not learn here.
@@ -56,8 +62,11 @@ class QatNetwork(nn.Module):  # type: ignore[misc]  # torch is untyped here
         chip: Chip | None = None,
         full: bool = False,
         seed: int = 0,
+        log_scales: Mapping[str, int] | None = None,
     ) -> None:
         super().__init__()
+        self.keeps: tuple[str, ...] = ()
+        self.kept: dict[str, Tensor] = {}
         self.graph, self.recipe, self.full, self.chip = quantized, recipe, full, chip
         if chip is not None and any(how is not None and how.stochastic for how in (weights, activations)):
             raise RecipeError("a chip rounds to nearest; stochastic rounding trains without one")
@@ -68,16 +77,19 @@ class QatNetwork(nn.Module):  # type: ignore[misc]  # torch is untyped here
         origin = {node.name: node for node in floats.nodes}
         self.numbers = nn.ParameterDict()
         self.stores = nn.ModuleDict()
+        self.factors = nn.ModuleDict()
         self._constant: dict[str, Tensor] = {}
         for at, node in enumerate(quantized.nodes):
             for place, name in enumerate(node.inputs):
-                if name not in quantized.constants or name in self._constant or _key(name) in self.numbers:
+                if name not in quantized.constants or self._known(name):
                     continue
                 held = quantized.constants[name]
                 source = origin[node.name].inputs[place] if node.name in origin else name
                 start = floats if source in floats.constants else quantized
                 number = torch.from_numpy(np.array(start.float_constant(source), np.float32))
-                if place in _LEARNED.get(node.op, ()):
+                if name in (log_scales or {}):
+                    self.factors[_key(name)] = LogScale(number, (log_scales or {})[name])
+                elif place in _LEARNED.get(node.op, ()):
                     self.numbers[_key(name)] = nn.Parameter(number)
                 else:
                     self._constant[name] = number
@@ -88,6 +100,9 @@ class QatNetwork(nn.Module):  # type: ignore[misc]  # torch is untyped here
                 self.stores[_key(node.output)] = FakeQuant(quant, activations or Learning(), seed=seed + 7919 * at + 1)
 
         self._joins = self._integer_sums()
+
+    def _known(self, name: str) -> bool:
+        return name in self._constant or _key(name) in self.numbers or _key(name) in self.factors
 
     def _integer_sums(self) -> dict[str, str]:
         """Products whose biases join an integer accumulator -> the stored value that they multiply."""
@@ -131,6 +146,7 @@ class QatNetwork(nn.Module):  # type: ignore[misc]  # torch is untyped here
                     ins[2] = self._joined(node, ins[2])
                 made = TORCH_OPS[node.op](ins, node.attrs)
                 env[node.output] = Through.apply(made, read[node.output]) if node.output in read else made
+        self.kept = {name: env[name] for name in self.keeps}
         if not keep:
             return env[self.graph.outputs[0]]
         return {name: env[name] for name in (*keep, *self.graph.outputs)}
@@ -150,6 +166,16 @@ class QatNetwork(nn.Module):  # type: ignore[misc]  # torch is untyped here
     def scales(self) -> list[Tensor]:
         """What is learned of storage: scales and offsets."""
         return [p for store in self.stores.values() for p in (store.scale, store.offset) if p is not None]
+
+    def logs(self) -> list[Tensor]:
+        """What is learned of the factors of attention."""
+        return [factor.logs for factor in self.factors.values()]
+
+    def learn_only(self, parameters: Collection[Tensor]) -> None:
+        """Leave everything but ``parameters`` (``logs()``, ``scales()``, ...) as it is from here on."""
+        wanted = {id(p) for p in parameters}
+        for parameter in self.parameters():
+            parameter.requires_grad_(id(parameter) in wanted)
 
     def tables(self) -> list[Tensor]:
         """What is learned of the numbers that codes stand for."""
@@ -172,6 +198,9 @@ class QatNetwork(nn.Module):  # type: ignore[misc]  # torch is untyped here
                     constants[name] = self._nearest(self.stores[_key(name)], number)
                 else:
                     constants[name] = number.detach().numpy().copy()
+            for name in node.inputs:
+                if _key(name) in self.factors:
+                    constants[name] = self.factors[_key(name)]().detach().numpy().copy()
             held = values[node.output]
             if node.op == "Quantize" and _key(node.output) in self.stores:
                 values[node.output] = replace(held, quant=self.stores[_key(node.output)].learned())
@@ -190,6 +219,9 @@ class QatNetwork(nn.Module):  # type: ignore[misc]  # torch is untyped here
     def _value(self, name: str, env: Mapping[str, Tensor]) -> Tensor:
         if name in env:
             return env[name]
+        if _key(name) in self.factors:
+            factor: Tensor = self.factors[_key(name)]()
+            return factor
         if _key(name) not in self.numbers:
             return self._constant[name]
         number: Tensor = self.numbers[_key(name)]
