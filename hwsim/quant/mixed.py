@@ -22,7 +22,10 @@ from hwsim.quant.observe import calibration_rows
 from hwsim.quant.recipe import Recipe, Scheme
 from hwsim.quant.simulate import Array, simulate
 from hwsim.quant.store import store_weight
-from hwsim.quant.task import IMAGES, output_error
+from hwsim.quant.task import output_error
+
+IMAGES = 32
+"""Calibration inputs that a layer's error is measured on, at most."""
 
 Cost = Callable[[str, Scheme], float]
 """(node name, scheme of its weights) -> bytes, seconds or joules; costs of nodes add up."""

@@ -27,6 +27,9 @@ from hwsim.quant.reconstruct import reconstruct
 from hwsim.quant.store import store_weight, takes_range
 from hwsim.quant.task import refine
 
+RIVALS = ("minmax", "mse")
+"""Rules whose ranges a task-driven calibrator tries against its own."""
+
 
 def quantize(graph: Graph, recipe: Recipe, data: NDArray[Any]) -> Graph:
     """Quantize ``graph`` after ``recipe``, with ranges from calibration ``data`` [n, ...].
@@ -47,10 +50,13 @@ def quantize(graph: Graph, recipe: Recipe, data: NDArray[Any]) -> Graph:
     original = graph = fold_batchnorm(graph)
     if recipe.equalize != "none":
         graph = check(equalized(graph, recipe, calibration_rows(graph, data, recipe.samples)))
-    graph = store_activations(graph, recipe, data)
-    graph = check(_store_weights(graph, recipe, data))
-    if getattr(calibrator(recipe.activations.calibrator), "task_driven", False):
-        graph = check(refine(graph, original, calibration_rows(graph, data, recipe.samples)))
+    seen = _seen(graph, recipe, data)
+    task_driven = getattr(calibrator(recipe.activations.calibrator), "task_driven", False)
+    rules = RIVALS if task_driven else ()
+    rivals = [_with_storage(graph, recipe.with_calibrator(rule), seen) for rule in rules]
+    graph = check(_store_weights(_with_storage(graph, recipe, seen), recipe, data))
+    if task_driven:
+        graph = check(refine(graph, original, calibration_rows(graph, data, recipe.samples), rivals))
     graph = store_biases(graph, recipe)
     return check(graph if recipe.cache is None else replace(graph, cached=_cached(graph)))
 
@@ -62,13 +68,22 @@ def store_activations(graph: Graph, recipe: Recipe, data: NDArray[Any] | None) -
         RecipeError: a range is needed and there are no data.
         DataError: calibration data are empty or do not fit.
     """
-    sources = _operands(graph, recipe)
-    ranged = [name for name, scheme in sources if takes_range(scheme.format)]
-    if ranged and data is None:
+    return _with_storage(graph, recipe, _seen(graph, recipe, data))
+
+
+def _seen(graph: Graph, recipe: Recipe, data: NDArray[Any] | None) -> dict[str, Histogram]:
+    """Histograms of the run-time operands that need a range."""
+    ranged = [name for name, scheme in _operands(graph, recipe) if takes_range(scheme.format)]
+    if not ranged:
+        return {}
+    if data is None:
         raise RecipeError("has values whose range nothing says", where=graph.name, hint="give calibration data")
-    seen = observe(graph, data, ranged, recipe.samples) if ranged and data is not None else {}
-    graph = check(_insert(graph, recipe, sources, seen))
-    return check(_hoist(graph))
+    return observe(graph, data, ranged, recipe.samples)
+
+
+def _with_storage(graph: Graph, recipe: Recipe, seen: dict[str, Histogram]) -> Graph:
+    """Run-time operands stored, with the ranges that what was ``seen`` gives by the recipe's calibrator."""
+    return check(_hoist(check(_insert(graph, recipe, _operands(graph, recipe), seen))))
 
 
 def _cached(graph: Graph) -> tuple[str, ...]:

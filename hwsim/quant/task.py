@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,7 +13,7 @@ from hwsim.ir import Graph, Node, QuantParams, reference
 from hwsim.numerics.codec import element_format
 from hwsim.quant.simulate import Array, simulate
 
-IMAGES = 32
+IMAGES = 256
 """Calibration inputs that candidates are judged on, at most."""
 
 ELEMENTS = 1 << 26
@@ -23,28 +23,52 @@ MULTIPLES = (0.7, 0.85, 1.2, 1.45)
 """Ranges that are tried, as multiples of the one that is there."""
 
 
-def refine(graph: Graph, original: Graph, data: NDArray[Any], rounds: int = 1) -> Graph:
-    """Choose the multiples of the activations' ranges, one after the other in the order of execution.
+def refine(graph: Graph, original: Graph, data: NDArray[Any], rivals: Sequence[Graph] = (), rounds: int = 1) -> Graph:
+    """Choose the activations' ranges, one after the other in the order of execution.
 
     A candidate is judged by the sum of squared differences between the outputs of ``graph``, simulated, and those of
     the float network ``original`` on ``data``, over the square of the latter; only what lies behind the changed value
-    is run again. The result is never worse than the graph given, on these data.
+    is run again. The start is the best of ``graph`` and ``rivals``, the same network with other ranges; each range's
+    candidates are its multiples, and what the rivals say. The result is never worse than any of them, on these data.
     """
     x = np.ascontiguousarray(data[: judged(graph)], dtype=np.float32)
     feed = {graph.inputs[0]: x}
     want = reference.run(original, feed)
-    best = output_error(simulate(graph, feed), want)
+    told = [{n.name: rival.value(n.output).quant for n in rival.nodes if n.op == "Quantize"} for rival in rivals]
+    starts = [graph, *(_all_with(graph, quants) for quants in told)]
+    errors = [output_error(simulate(start, feed), want) for start in starts]
+    best = min(errors)
+    told.append({n.name: graph.value(n.output).quant for n in graph.nodes if n.op == "Quantize"})
+    graph = starts[errors.index(best)]
     for _ in range(rounds):
         for at, node in enumerate(graph.nodes):
-            if node.op != "Quantize" or graph.value(node.output).quant is None:
+            now = graph.value(node.output).quant
+            if node.op != "Quantize" or now is None:
                 continue
             before = _alive(graph, at, feed)
-            for quant in _candidates(graph, node):
+            others = [quants[node.name] for quants in told if not _same(quants[node.name], now)]
+            for quant in (*_candidates(graph, node), *(other for other in others if other is not None)):
                 trial = _with(graph, node.output, quant)
                 error = output_error(simulate(trial, before, start=at), want)
                 if error < best:
                     best, graph = error, trial
     return graph
+
+
+def _all_with(graph: Graph, quants: Mapping[str, QuantParams | None]) -> Graph:
+    """The graph with the storage of each Quantize node's output replaced."""
+    for node in graph.nodes:
+        quant = quants.get(node.name) if node.op == "Quantize" else None
+        if quant is not None:
+            graph = _with(graph, node.output, quant)
+    return graph
+
+
+def _same(quant: QuantParams | None, other: QuantParams) -> bool:
+    """Both say the same scale and zero point."""
+    if quant is None:
+        return False
+    return np.array_equal(quant.scale, other.scale) and np.array_equal(quant.zero_point, other.zero_point)  # type: ignore[arg-type]
 
 
 def judged(graph: Graph) -> int:
