@@ -172,12 +172,26 @@ def _walk(workload: Workload, machine: Machine, table: EnergyTable) -> tuple[Lay
     return tuple(rows)
 
 
+def unread(target: Target, chips: int = 1) -> tuple[str, ...]:
+    """Paths of numbers of a target's machine that no time rests on: a GPU's launch includes the wait for its memory,
+    some of its numbers only price work, and one chip has no use for links."""
+    if target.machine.kind != "gpu":
+        return ()
+    priced = ("machine.active_w", "machine.dequantize.operations_per_weight", "machine.link.pj_per_byte")
+    return ("machine.dram.latency_s", *priced, *(("machine.link.",) if chips == 1 else ()))
+
+
 def _evidence(target: Target, precision: Precision, table: EnergyTable, sparse: bool, chips: int) -> dict[str, str]:
     """The weakest kind of evidence under each claim."""
     from hwsim.numerics import units
     from hwsim.target import KINDS
 
-    timing = [quantity.kind for path, quantity in target.quantities() if path.startswith(("machine.", "vector."))]
+    skipped = unread(target, chips)
+    timing = [
+        quantity.kind
+        for path, quantity in target.quantities()
+        if path.startswith(("machine.", "vector.")) and not path.startswith(skipped)
+    ]
     timing += [
         count.kind for count in (precision.macs_per_cycle, precision.multicast, precision.macs_per_element) if count
     ]

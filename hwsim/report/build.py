@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from hwsim.perf.estimate import unread
 from hwsim.perf.result import Estimate
+from hwsim.report.chip import draw_chip
 from hwsim.report.model import (
     KINDS,
     Accuracy,
@@ -35,11 +37,11 @@ def target_result(
 
     ``trace`` and ``health`` rows may be any objects with the attributes of ``TileRow`` and ``HealthRow``.
     """
-    summary = summarise(target, estimate.precision or None)
+    summary = summarise(target, estimate.precision or None, estimate.chips)
     return TargetResult(summary, estimate, accuracy, _copies(TileRow, trace), _copies(HealthRow, health), score)
 
 
-def summarise(target: Target, precision: str | None = None) -> TargetSummary:
+def summarise(target: Target, precision: str | None = None, chips: int = 1) -> TargetSummary:
     """What a page says of a chip: formats in words, declared numbers with sources, the weakest kind behind each claim.
 
     Raises:
@@ -61,7 +63,8 @@ def summarise(target: Target, precision: str | None = None) -> TargetSummary:
         if not path.startswith(others)
     )
     energy = [item for item in numbers if item.path.startswith("energy.") or item.path.endswith(".mac_pj")]
-    timing = [item for item in numbers if item not in energy]
+    skipped = unread(target, chips)
+    timing = [item for item in numbers if item not in energy and not item.path.startswith(skipped)]
     return TargetSummary(
         name=target.name,
         title=target.title,
@@ -71,6 +74,7 @@ def summarise(target: Target, precision: str | None = None) -> TargetSummary:
         activations=_tensor(chosen.activations),
         evidence={"arithmetic": _arithmetic(chosen), "timing": _weakest(timing), "energy": _weakest(energy)},
         numbers=numbers,
+        drawing=draw_chip(target),
     )
 
 

@@ -76,6 +76,7 @@ class TargetSummary:
         evidence: for ``arithmetic``, ``timing`` and ``energy``: the kind and the source, in words. A subject left out
             takes its kind from the estimate, without a source.
         numbers: what the target's file declares, for the page's appendix.
+        drawing: the chip as a picture in text (``hwsim.report.chip``), where there is one.
     """
 
     name: str
@@ -86,6 +87,7 @@ class TargetSummary:
     activations: str = ""
     evidence: Mapping[str, Evidence] = field(default_factory=dict)
     numbers: tuple[Declared, ...] = ()
+    drawing: str = ""
 
     def __post_init__(self) -> None:
         for subject in self.evidence:

@@ -115,7 +115,7 @@ def estimate(
             )
         )
     seconds = sum(row.seconds for row in rows)
-    total = {component: sum(row.energy_pj[component] for row in rows) for component in COMPONENTS}
+    total = {component: sum(row.energy_pj.get(component, 0.0) for row in rows) for component in COMPONENTS}
     return Estimate(
         workload="sample",
         target=target,

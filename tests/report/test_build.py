@@ -33,6 +33,10 @@ def test_every_claim_rests_on_the_weakest_of_its_numbers(name: str) -> None:
     raw = yaml.safe_load((TARGETS / f"{name}.yaml").read_text(encoding="utf-8"))
     for precision in target.precisions:
         mode = raw["precisions"][precision]
+        if target.machine.kind == "gpu":  # its launch includes the wait for memory; one chip has no use for links
+            raw["machine"]["dram"].pop("latency_s", None)
+            raw["machine"].pop("link", None)
+            raw["machine"].get("dequantize", {}).pop("operations_per_weight", None)
         timing = kinds(raw["machine"]) | kinds(raw["vector"]) | kinds({k: v for k, v in mode.items() if k != "mac_pj"})
         energy = kinds(raw["energy"]) | kinds(mode["mac_pj"])
         summary = summarise(target, precision)
