@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from onnx import AttributeProto, ModelProto, NodeProto, TensorProto, numpy_helper
 
 from hwsim.errors import ModelError, nearest
+from hwsim.limits import limit
 
 MAX_MODEL_BYTES = 2_000_000_000
-"""Largest model, external data included (protobuf itself ends at 2 GiB)."""
+"""Largest model that is written (protobuf ends at 2 GiB)."""
 OLDEST_OPSET = 7
 """Before opset 7 broadcasting was an attribute and Dropout and BatchNormalization had a training mode by default."""
 
@@ -90,8 +91,8 @@ def read(path: Path) -> ModelProto:
         size = path.stat().st_size
         if size == 0:
             raise ModelError("expected an ONNX file, found an empty one", where=where)
-        if size > MAX_MODEL_BYTES:
-            raise ModelError(f"{size} bytes are over the limit of {MAX_MODEL_BYTES}", where=where)
+        if size > (most := limit("model_bytes")):
+            raise ModelError(f"{size} bytes are over the limit of {most}", where=where)
         data = path.read_bytes()
     except (OSError, ValueError) as err:
         raise ModelError(f"cannot be read: {one_line(getattr(err, 'strerror', None) or err)}", where=where) from None
@@ -239,8 +240,8 @@ def _read_external(model: ModelProto, path: Path, held: int) -> None:
                 f"external data {location!r} holds {there} bytes, the model asks for {length} from {offset}", where=here
             )
         held += length
-        if held > MAX_MODEL_BYTES:
-            raise ModelError(f"with external data over the limit of {MAX_MODEL_BYTES} bytes", where=str(path))
+        if held > (most := limit("model_bytes")):
+            raise ModelError(f"with external data over the limit of {most} bytes", where=str(path))
         with open(target, "rb") as file:
             file.seek(offset)
             tensor.raw_data = file.read(length)

@@ -25,9 +25,9 @@ from hwsim.ir import BATCH, Graph, Node, QuantParams, Value, check
 from hwsim.ir.graph import Attr, Constant, Shape
 from hwsim.ir.infer import elements
 from hwsim.ir.ops import KEEPS_STORAGE, OPS
+from hwsim.limits import limit
 from hwsim.numerics import QTensor
 
-MAX_ELEMENTS = 1 << 31
 """Most elements that one run-time value may have, per inference."""
 READS_CODES = ("DequantizeLinear", "Identity", "Squeeze", "Unsqueeze", *KEEPS_STORAGE)
 """Operators that may stand between a QuantizeLinear and its DequantizeLinear."""
@@ -212,10 +212,8 @@ class Importer:
             shape = OPS[node.op].infer(shapes, node.attrs)
         except HwsimError as err:
             raise ModelError(err.message, where=where, hint=err.hint) from None
-        if elements(shape) > MAX_ELEMENTS:
-            raise ModelError(
-                f"a value of shape {list(shape)} is over the limit of {MAX_ELEMENTS} elements", where=where
-            )
+        if elements(shape) > (most := limit("tensor_elements")):
+            raise ModelError(f"a value of shape {list(shape)} is over the limit of {most} elements", where=where)
         before = self.values.get(node.inputs[0])
         if node.op in KEEPS_STORAGE and before is not None and before.quant is not None and before.quant.axis is None:
             quant = before.quant
@@ -253,8 +251,8 @@ class Importer:
         self.batch = first
         name = self.clean(info.name)
         shape: Shape = (BATCH, *(d for d in dims[1:] if d is not None))
-        if elements(shape) > MAX_ELEMENTS:
-            raise ModelError(f"shape {list(shape)} is over the limit of {MAX_ELEMENTS} elements", where=here)
+        if elements(shape) > (most := limit("tensor_elements")):
+            raise ModelError(f"shape {list(shape)} is over the limit of {most} elements", where=here)
         self.inputs.append(name)
         self.values[name] = Value(name, shape)
         self.env[info.name] = Live(name, shape, tensor.elem_type if tensor.elem_type in WHOLE else TensorProto.FLOAT)

@@ -21,6 +21,7 @@ from hwsim.errors import ModelError
 from hwsim.io._onnx_file import LOW, one_line
 from hwsim.ir import QuantParams
 from hwsim.ir.graph import BATCH, Shape
+from hwsim.limits import limit
 from hwsim.numerics import QTensor
 
 TRIALS = (2, 3)
@@ -31,8 +32,6 @@ LAYOUT_OPSET = 14
 """Since then recurrent layers may have the batch first."""
 CODES = frozenset(str(np.dtype(helper.tensor_dtype_to_np_dtype(kind)).name) for kind in LOW)
 """Element types of codes, as numpy (with ml_dtypes) names them."""
-MAX_FOLDED = 1 << 28
-"""Most elements that a constant computed at import may have."""
 _INFERENCE_ERRORS = (
     onnx.checker.ValidationError,
     onnx.shape_inference.InferenceError,
@@ -197,8 +196,8 @@ def fold(node: NodeProto, inputs: Sequence[Held], opset: int, where: str) -> Kno
             count = prod(infer(node, inputs, trial, opset, where)[0])
         except ModelError as err:
             raise ModelError(f"cannot be computed at import: {err.message}", where=where) from None
-        if count > MAX_FOLDED:
-            raise ModelError(f"a constant of {count} elements is over the limit of {MAX_FOLDED}", where=where)
+        if count > (most := limit("folded_elements")):
+            raise ModelError(f"a constant of {count} elements is over the limit of {most}", where=where)
         feeds = {n: h.trials[trial] for n, h in zip(node.input, inputs, strict=True) if isinstance(h, Known)}
         try:
             with np.errstate(all="ignore"), warnings.catch_warnings():

@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwsim.errors import ModelError, ToolError
+from hwsim.limits import limit
 
 MAX_THINGS = 1 << 16
 """Most tensors, operators or buffers of one file; also most numbers of one list (scales, shapes)."""
-MAX_ELEMENTS = 1 << 31
 VERSION = 3
 
 
@@ -151,8 +151,9 @@ def _numbers(held: Any, what: str, where: str) -> tuple[int, ...]:
 
 def _tensor(model: Any, held: Any, buffers: int, where: str) -> Tensor:
     shape = _numbers(held, "Shape", where)
-    if any(d < 0 for d in shape) or len(shape) > 8 or prod(shape) > MAX_ELEMENTS:
-        raise ModelError(f"shape {list(shape)} is over the limit of {MAX_ELEMENTS} elements", where=where)
+    most = limit("tensor_elements")
+    if any(d < 0 for d in shape) or len(shape) > 8 or prod(shape) > most:
+        raise ModelError(f"shape {list(shape)} is over the limit of {most} elements", where=where)
     scale = zero = None
     axis = 0
     quant = held.Quantization()

@@ -17,11 +17,8 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from hwsim.errors import DataError, unknown
+from hwsim.limits import limit
 
-MAX_DATA_BYTES = 4 << 30
-"""Most bytes that one array may take, as stored or as float32."""
-MAX_RATIO, FREE_BYTES = 200, 64 << 20
-"""Most that deflated numbers may unpack to, to 1; up to ``FREE_BYTES`` any ratio will do."""
 KEYS = {
     "x": "inputs [n, ...], float, uint8 or int8 with a scale, or token ids of 16 bits and more",
     "y": "labels [n], whole numbers",
@@ -126,12 +123,13 @@ def _array(archive: zipfile.ZipFile, info: zipfile.ZipInfo, where: str) -> NDArr
         if dtype.kind not in "uif":
             raise DataError(f"expected numbers, found {dtype}", where=where)
         size = prod(shape) * dtype.itemsize
-        if min(shape, default=1) < 0 or prod(shape) * max(dtype.itemsize, 4) > MAX_DATA_BYTES or size > info.file_size:
+        most = limit("data_bytes")
+        if min(shape, default=1) < 0 or prod(shape) * max(dtype.itemsize, 4) > most or size > info.file_size:
             raise DataError(
                 f"shape {list(shape)} of {dtype} is over the limit or over what the file holds", where=where
             )
-        if size > FREE_BYTES and size > MAX_RATIO * info.compress_size:
-            raise DataError(f"{info.compress_size} bytes that unpack to {size}: over {MAX_RATIO} to 1", where=where)
+        if size > limit("unpack_free_bytes") and size > (ratio := limit("unpack_ratio")) * info.compress_size:
+            raise DataError(f"{info.compress_size} bytes that unpack to {size}: over {ratio} to 1", where=where)
         raw = file.read(size)
         if len(raw) != size or file.read(1):
             raise DataError(f"shape {list(shape)} of {dtype} needs {size} bytes, the file holds others", where=where)

@@ -8,7 +8,8 @@ from hwsim.errors import ModelError
 from hwsim.io import atomic
 from hwsim.io.tensors import mapped
 from hwsim.ir import Graph, dumps, dumps_json, loads, loads_json
-from hwsim.ir.payload import MAX_BYTES, Beside
+from hwsim.ir.payload import Beside
+from hwsim.limits import limit
 from hwsim.numerics import QTensor
 
 SUFFIXES = (".qir", ".qir.json")
@@ -71,8 +72,8 @@ def _text(path: Path) -> str:
     try:
         if not path.is_file():
             raise ModelError("expected a .qir file, found " + ("a folder" if path.is_dir() else "nothing"), where=where)
-        if path.stat().st_size > MAX_BYTES:
-            raise ModelError(f"{path.stat().st_size} bytes are over the limit of {MAX_BYTES}", where=where)
+        if path.stat().st_size > (most := limit("model_bytes")):
+            raise ModelError(f"{path.stat().st_size} bytes are over the limit of {most}", where=where)
         return path.read_text(encoding="utf-8")
     except UnicodeDecodeError:
         raise ModelError("expected text, found other bytes", where=where) from None

@@ -18,9 +18,8 @@ from hwsim.errors import ModelError, unknown
 from hwsim.io.packed import opened
 from hwsim.io.tensors import DECODERS, Entry, Tensors, entry, mapped
 from hwsim.ir import Graph
+from hwsim.limits import limit
 
-MAX_HEADER_BYTES = 100 << 20
-MAX_JSON_BYTES = 64 << 20
 INDEX = "model.safetensors.index.json"
 
 
@@ -81,7 +80,7 @@ def read_file(path: Path) -> dict[str, tuple[NDArray[np.uint8], Entry]]:
     """
     raw, where = mapped(path), str(path)
     size = int.from_bytes(raw[:8].tobytes(), "little")
-    if raw.size < 8 or size > min(MAX_HEADER_BYTES, raw.size - 8):
+    if raw.size < 8 or size > min(limit("json_bytes"), raw.size - 8):
         raise ModelError(f"a header of {size} bytes does not fit the file's {raw.size}", where=where)
     header = _parse(raw[8 : 8 + size].tobytes(), where)
     out: dict[str, tuple[NDArray[np.uint8], Entry]] = {}
@@ -114,8 +113,8 @@ def read_json(path: Path) -> dict[str, Any]:
         ModelError: missing, too large, or not a JSON object.
     """
     raw = mapped(path)
-    if raw.size > MAX_JSON_BYTES:
-        raise ModelError(f"{raw.size} bytes are over the limit of {MAX_JSON_BYTES}", where=str(path))
+    if raw.size > (most := limit("json_bytes")):
+        raise ModelError(f"{raw.size} bytes are over the limit of {most}", where=str(path))
     return _parse(raw.tobytes(), str(path))
 
 

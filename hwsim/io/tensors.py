@@ -16,12 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwsim.errors import ModelError, unknown
+from hwsim.limits import limit
 from hwsim.numerics import QTensor, decode
 
 CODED = ("fp8_e4m3fn", "fp8_e5m2", "e8m0")
 """Storage types whose bytes are codes of our formats."""
 MAX_DIMS = 4
-MAX_ELEMENTS = 1 << 31
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,8 +153,8 @@ DECODERS: Mapping[str, Decoder] = {
 """Storage types by the names that GGUF and safetensors share. Blocks: ggml-common.h, block_q4_0, q4_1 and q8_0."""
 
 
-def entry(kind: str, shape: tuple[int, ...], start: int, limit: int, where: str) -> Entry:
-    """An entry whose declared shape and place lie within ``limit`` bytes.
+def entry(kind: str, shape: tuple[int, ...], start: int, held: int, where: str) -> Entry:
+    """An entry whose declared shape and place lie within the ``held`` bytes of the file.
 
     Raises:
         ModelError: an unknown type, an absurd shape, or bytes outside the file.
@@ -162,13 +162,14 @@ def entry(kind: str, shape: tuple[int, ...], start: int, limit: int, where: str)
     if kind not in DECODERS:
         raise ModelError(f"storage type {kind!r} is not supported", where=where, hint=f"one of: {', '.join(DECODERS)}")
     decoder = DECODERS[kind]
-    if len(shape) > MAX_DIMS or any(d < 1 for d in shape) or prod(shape) > MAX_ELEMENTS:
-        raise ModelError(f"shape {list(shape)} is empty, or over {MAX_ELEMENTS} elements or 4 dimensions", where=where)
+    most = limit("tensor_elements")
+    if len(shape) > MAX_DIMS or any(d < 1 for d in shape) or prod(shape) > most:
+        raise ModelError(f"shape {list(shape)} is empty, or over {most} elements or 4 dimensions", where=where)
     if (shape[-1] if shape else 1) % decoder.block:
         raise ModelError(f"rows of {shape[-1]} are not whole blocks of {decoder.block}", where=where)
     size = prod(shape) // decoder.block * decoder.size
-    if start < 0 or start + size > limit:
-        raise ModelError(f"bytes {start} to {start + size} lie outside the file's {limit}", where=where)
+    if start < 0 or start + size > held:
+        raise ModelError(f"bytes {start} to {start + size} lie outside the file's {held}", where=where)
     return Entry(kind, shape, start, size)
 
 

@@ -22,10 +22,11 @@ from numpy.typing import NDArray
 
 from hwsim.errors import ModelError, unknown
 from hwsim.io._builder import Builder
-from hwsim.io._tflite_file import MAX_ELEMENTS, Operator, Tensor, TfliteFile, parse
+from hwsim.io._tflite_file import Operator, Tensor, TfliteFile, parse
 from hwsim.io.tensors import mapped
 from hwsim.ir import Graph, QuantParams, Value
 from hwsim.ir.graph import BATCH, Shape
+from hwsim.limits import limit
 from hwsim.numerics import QTensor
 
 _UNWRITABLE = re.compile(r"[\s\"'(),=]+")
@@ -175,7 +176,12 @@ class _Importer:
     def _input(self, index: int) -> None:
         tensor = self.file.tensors[index]
         where = f"{self.where}: input {tensor.name!r}"
-        if len(tensor.shape) < 2 or tensor.shape[0] != 1 or prod(tensor.shape) > MAX_ELEMENTS or 0 in tensor.shape:
+        if (
+            len(tensor.shape) < 2
+            or tensor.shape[0] != 1
+            or prod(tensor.shape) > limit("tensor_elements")
+            or 0 in tensor.shape
+        ):
             raise ModelError(f"expected shape [1, ...], found {list(tensor.shape)}", where=where)
         name = self.fresh(tensor.name if tensor.kind == "float32" else f"{tensor.name}.real")
         self.make.input(name, *_ours(tensor.shape)[1:])

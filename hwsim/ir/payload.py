@@ -13,12 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwsim.errors import ModelError
+from hwsim.limits import limit
 from hwsim.numerics import pack, unpack
 from hwsim.numerics.codec import element_format
 
-MAX_BYTES = 2 << 30
-MAX_RATIO, FREE_BYTES = 200, 64 << 20
-"""Most bytes that a letter of deflated base64 may stand for; constants up to ``FREE_BYTES`` may be of any ratio."""
 _PLACE = re.compile(r"^@(\d{1,15})\+(\d{1,15}):([0-9a-f]{8})$")
 
 
@@ -45,8 +43,8 @@ class Inline:
         return base64.b64encode(zlib.compress(raw, 6)).decode("ascii")
 
     def get(self, word: str, size: int, at: str) -> bytes:
-        if size > FREE_BYTES and size > MAX_RATIO * len(word):
-            raise ModelError(f"{len(word)} letters that unpack to {size} bytes: over {MAX_RATIO} to 1", where=at)
+        if size > limit("unpack_free_bytes") and size > (ratio := limit("unpack_ratio")) * len(word):
+            raise ModelError(f"{len(word)} letters that unpack to {size} bytes: over {ratio} to 1", where=at)
         try:
             inflate = zlib.decompressobj()
             raw = inflate.decompress(base64.b64decode(word, validate=True), size + 1)
@@ -110,8 +108,8 @@ def from_bytes(store: Store, word: str, dtype: str, shape: tuple[int, ...], fmt:
     if fmt is not None and element_format(fmt).bits < 8:
         bits = element_format(fmt).bits
     count = prod(shape)
-    if count * np.dtype(dtype).itemsize > MAX_BYTES:
-        problem = f"a constant of {count * np.dtype(dtype).itemsize} bytes is over the limit of {MAX_BYTES}"
+    if count * np.dtype(dtype).itemsize > (most := limit("model_bytes")):
+        problem = f"a constant of {count * np.dtype(dtype).itemsize} bytes is over the limit of {most}"
         raise ModelError(problem, where=at)
     raw = store.get(word, -(-count * bits // 8), at)
     if fmt is not None and bits < 8:

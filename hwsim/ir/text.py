@@ -17,9 +17,9 @@ from urllib.parse import quote, unquote
 from hwsim.errors import ModelError
 from hwsim.ir.document import SCHEMA, Document, document, graph_of
 from hwsim.ir.graph import BATCH, Graph, Shape
-from hwsim.ir.payload import MAX_BYTES, Store
+from hwsim.ir.payload import Store
 
-__all__ = ["HEADER", "MAX_BYTES", "dumps", "dumps_json", "loads", "loads_json"]
+__all__ = ["HEADER", "dumps", "dumps_json", "loads", "loads_json"]
 
 HEADER = "hwsim-qir 2"
 _ODD = re.compile(r"[\s\",()%\x00-\x1f\x7f\x85]")

@@ -12,13 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from hwsim.errors import DataError, unknown
+from hwsim.limits import limit
 from hwsim.report.model import Comparison
 
 SCHEMA = "hwsim.comparison/1"
 """Name and version of the JSON form; a reader refuses any other."""
-
-MAX_BYTES = 256 * 1024 * 1024
-"""Largest file that ``read`` opens."""
 
 _EXACT = 2**53
 
@@ -65,8 +63,8 @@ def read(path: str | Path) -> Comparison:
     """
     path = Path(path)
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise DataError(f"larger than {MAX_BYTES} bytes, too large for a comparison", where=str(path))
+        if path.stat().st_size > (most := limit("json_bytes")):
+            raise DataError(f"larger than {most} bytes, too large for a comparison", where=str(path))
         document = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse, object_pairs_hook=_unique)
     except OSError as error:
         raise DataError(f"cannot be read: {error.strerror or error}", where=str(path)) from error

@@ -9,7 +9,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from hwsim.errors import DataError
-from hwsim.sweep.spec import MAX_POINTS, Interval, Range, Scalar, Spec
+from hwsim.limits import limit
+from hwsim.sweep.spec import Interval, Range, Scalar, Spec
 
 Point = Mapping[str, Scalar]
 """Dimension -> choice."""
@@ -69,8 +70,8 @@ def _axes(spec: Spec) -> list[tuple[Scalar, ...]]:
 
 
 def _few(count: int) -> int:
-    if count > MAX_POINTS:
-        raise DataError(f"expected at most {MAX_POINTS} points, found {count}")
+    if count > (most := limit("sweep_points")):
+        raise DataError(f"expected at most {most} points, found {count}")
     return count
 
 

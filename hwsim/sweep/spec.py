@@ -21,6 +21,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError
 
 from hwsim.errors import DataError, HwsimError, TargetError, nearest, unknown
+from hwsim.limits import limit
 from hwsim.sweep.metrics import METRICS
 from hwsim.target.explain import explain
 from hwsim.target.yaml import Document, parse_yaml, read_yaml
@@ -40,9 +41,6 @@ KEYS = (
     "budget_j",
 )
 """Dimensions that are not fields of the target; a name with a dot is one (``machine.rows``)."""
-
-MAX_POINTS = 1_000_000
-"""A grid, or a search, may have so many points."""
 
 Scalar = bool | int | float | str
 
@@ -111,7 +109,7 @@ class Spec(_Strict):
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
     description: str = ""
     search: Literal["grid", "random", "bayes"] = "grid"
-    points: int | None = Field(default=None, ge=1, le=MAX_POINTS)
+    points: int | None = Field(default=None, ge=1)
     at_once: int = Field(default=8, ge=1, le=1024)
     seed: int = Field(default=0, ge=0, lt=2**32)
     limit: int | None = Field(default=None, ge=1)
@@ -217,6 +215,8 @@ def _check(document: Document, spec: Spec) -> None:
             raise DataError(f"expected the key {name!r} in space, found none", where=document.where(("space",)))
     for name, dimension in spec.space.items():
         _check_dimension(spec, name, dimension, document.where(("space", name)))
+    if spec.points is not None and spec.points > (most := limit("sweep_points")):
+        raise DataError(f"points: expected at most {most}, found {spec.points}", where=document.where(("points",)))
     if (spec.search == "grid") != (spec.points is None):
         wanted = "no key 'points' with a grid" if spec.search == "grid" else f"the key 'points' with {spec.search}"
         raise DataError(f"expected {wanted}", where=document.where(("search",)))

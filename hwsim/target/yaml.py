@@ -15,8 +15,8 @@ from typing import Any
 import yaml
 
 from hwsim.errors import TargetError
+from hwsim.limits import limit
 
-MAX_BYTES = 1_000_000
 MAX_DEPTH = 24
 
 Key = tuple[str | int, ...]
@@ -58,14 +58,14 @@ def read_yaml(path: str | Path) -> Document:
         TargetError: one line, ``path:line: ...``: missing, unreadable, over 1 MB, not UTF-8, not YAML, empty, not a
             mapping; a key twice; an anchor, alias, tag, second document or nesting deeper than 24.
     """
-    shown = str(path)
+    shown, most = str(path), limit("yaml_bytes")
     try:
         with Path(path).open("rb") as stream:
-            raw = stream.read(MAX_BYTES + 1)
+            raw = stream.read(most + 1)
     except OSError as error:
         raise TargetError(f"cannot read the file: {error.strerror or error}", where=shown) from None
-    if len(raw) > MAX_BYTES:
-        raise TargetError(f"expected at most {MAX_BYTES} bytes, found more", where=shown)
+    if len(raw) > most:
+        raise TargetError(f"expected at most {most} bytes, found more", where=shown)
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:

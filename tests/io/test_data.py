@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 from hwsim.errors import DataError, ModelError
-from hwsim.io import data as module
 from hwsim.io import load_data
 
 
@@ -113,7 +112,7 @@ def test_a_shape_beyond_the_file_or_the_limit_is_refused_before_memory_is_taken(
         archive.writestr("x.npy", raw.getvalue())
     with pytest.raises(DataError, match="over the limit"):
         load_data(path)
-    monkeypatch.setattr(module, "MAX_DATA_BYTES", 20)
+    monkeypatch.setenv("HWSIM_MAX_DATA_BYTES", "20")
     with pytest.raises(DataError, match="over the limit"):
         load_data(npz(tmp_path, x=X))
 

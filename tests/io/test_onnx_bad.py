@@ -12,8 +12,8 @@ import pytest
 from onnx import ModelProto, TensorProto, helper
 
 from hwsim.errors import ModelError
-from hwsim.io import _onnx_file, _onnx_graph, _onnx_shapes
 from hwsim.io.onnx import from_model, load
+from hwsim.limits import limit
 from tests.io.models import build, one, save
 
 I64 = np.int64
@@ -67,7 +67,7 @@ def test_missing_folder_and_truncated(tmp_path: Path) -> None:
 def test_size_is_checked_before_reading(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "huge.onnx"
     with path.open("wb") as file:
-        file.truncate(_onnx_file.MAX_MODEL_BYTES + 1)
+        file.truncate(limit("model_bytes") + 1)
     monkeypatch.setattr(Path, "read_bytes", lambda self: pytest.fail("read"))
     assert "over the limit" in refusal(path)
 
@@ -211,12 +211,6 @@ BAD: dict[str, tuple[ModelProto, str]] = {
 def test_refused_with_one_line(tmp_path: Path, case: str) -> None:
     model, says = BAD[case]
     assert says in refusal(save(model, tmp_path / "m.onnx"))
-
-
-def test_limits_are_declared() -> None:
-    assert _onnx_file.MAX_MODEL_BYTES <= 1 << 31
-    assert _onnx_graph.MAX_ELEMENTS <= 1 << 31
-    assert _onnx_shapes.MAX_FOLDED <= 1 << 28
 
 
 def test_strange_names_are_made_writable() -> None:

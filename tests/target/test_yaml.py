@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hwsim.errors import TargetError
-from hwsim.target.yaml import MAX_BYTES, parse_yaml, read_yaml
+from hwsim.limits import limit
+from hwsim.target.yaml import parse_yaml, read_yaml
 
 
 @pytest.mark.parametrize(
@@ -103,8 +104,8 @@ def test_files(tmp_path: Path) -> None:
     with pytest.raises(TargetError, match="cannot read the file: Is a directory"):
         read_yaml(tmp_path)
     large = tmp_path / "large.yaml"
-    large.write_bytes(b"#" * (MAX_BYTES + 1))
-    with pytest.raises(TargetError, match=f"expected at most {MAX_BYTES} bytes, found more"):
+    large.write_bytes(b"#" * (limit("yaml_bytes") + 1))
+    with pytest.raises(TargetError, match="expected at most 1000000 bytes, found more"):
         read_yaml(large)
     binary = tmp_path / "binary.yaml"
     binary.write_bytes(b"a: 1\nb: \xff\xfe\n")
