@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from hwsim.errors import ModelError
-from hwsim.io._builder import Builder, positive
+from hwsim.io._builder import Builder, positive, whole
 from hwsim.io._llama import MASKED, MAX_LAYERS
 from hwsim.io.tensors import Tensors
 from hwsim.ir import Graph
@@ -28,11 +28,13 @@ def from_config(config: dict[str, Any], tensors: Tensors, name: str, length: int
     if kind != ("gelu", "absolute"):
         raise ModelError(f"expected gelu and absolute positions, found {kind[0]} and {kind[1]}", where=where)
     layers, width, hidden, heads, vocabulary, positions, types = (
-        int(positive(config, key, None, where))
+        whole(config, key, None, where)
         for key in ("num_hidden_layers", "hidden_size", "intermediate_size", "num_attention_heads", "vocab_size",
                     "max_position_embeddings", "type_vocab_size")
     )  # fmt: skip
     epsilon, pad = float(positive(config, "layer_norm_eps", 1e-12, where)), config.get("pad_token_id", 0)
+    if isinstance(pad, bool) or not isinstance(pad, int):
+        raise ModelError(f"'pad_token_id' must be a whole number, found {pad!r}", where=where)
     if width % heads or layers > MAX_LAYERS or not 1 <= length <= positions or not 0 <= pad < vocabulary:
         raise ModelError(f"sizes that do not fit together: {heads} heads of {width}, length {length}", where=where)
     build, head = Builder(name), width // heads

@@ -76,3 +76,15 @@ def positive(held: Mapping[str, Any], key: str, default: float | None, where: st
     if isinstance(found, bool) or not isinstance(found, int | float) or not 0 < found < 1 << 31:
         raise ModelError(f"{key!r} must be a number above 0, found {found!r}", where=where)
     return found
+
+
+def whole(held: Mapping[str, Any], key: str, default: float | None, where: str) -> int:
+    """A whole number above 0 from a model's settings; a default may be any, it is rounded down and is then at least 1.
+
+    Raises:
+        ModelError: missing, or something else.
+    """
+    found = positive(held, key, default if default is None else max(1, int(default)), where)
+    if found != int(found):
+        raise ModelError(f"{key!r} must be a whole number, found {found!r}", where=where)
+    return int(found)

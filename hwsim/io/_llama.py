@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hwsim.errors import ModelError
-from hwsim.io._builder import Builder, positive
+from hwsim.io._builder import Builder, positive, whole
 from hwsim.io.tensors import Tensors
 from hwsim.ir import Graph
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 MASKED = -1e9
 """Added to the scores of later tokens: exp of it is 0 in every vector format."""
-MAX_LAYERS = 1024
+MAX_LAYERS, MAX_HEAD = 1024, 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,14 +81,17 @@ def from_gguf(file: GgufFile, name: str, length: int) -> Graph:
     def number(key: str, default: float | None = None) -> float:
         return positive(meta, f"llama.{key}", default, where)
 
-    heads, width = int(number("attention.head_count")), int(number("embedding_length"))
+    def count(key: str, default: float | None = None) -> int:
+        return whole(meta, f"llama.{key}", default, where)
+
+    heads, width = count("attention.head_count"), count("embedding_length")
     shape = Shape(
-        layers=int(number("block_count")),
+        layers=count("block_count"),
         width=width,
-        hidden=int(number("feed_forward_length")),
+        hidden=count("feed_forward_length"),
         heads=heads,
-        kv_heads=int(number("attention.head_count_kv", heads)),
-        head=int(number("attention.key_length", width // max(heads, 1))),
+        kv_heads=count("attention.head_count_kv", heads),
+        head=count("attention.key_length", width / heads),
         vocabulary=embedding[0],
         epsilon=number("attention.layer_norm_rms_epsilon"),
         theta=number("rope.freq_base", 10000.0),
@@ -110,15 +113,18 @@ def from_config(config: dict[str, Any], tensors: Tensors, name: str, length: int
     def number(key: str, default: float | None = None) -> float:
         return positive(config, key, default, where)
 
-    heads, width = int(number("num_attention_heads")), int(number("hidden_size"))
+    def count(key: str, default: float | None = None) -> int:
+        return whole(config, key, default, where)
+
+    heads, width = count("num_attention_heads"), count("hidden_size")
     shape = Shape(
-        layers=int(number("num_hidden_layers")),
+        layers=count("num_hidden_layers"),
         width=width,
-        hidden=int(number("intermediate_size")),
+        hidden=count("intermediate_size"),
         heads=heads,
-        kv_heads=int(number("num_key_value_heads", heads)),
-        head=int(number("head_dim", width // max(heads, 1))),
-        vocabulary=int(number("vocab_size")),
+        kv_heads=count("num_key_value_heads", heads),
+        head=count("head_dim", width / heads),
+        vocabulary=count("vocab_size"),
         epsilon=number("rms_norm_eps", 1e-6),
         theta=number("rope_theta", 10000.0),
         interleaved=False,
@@ -127,7 +133,8 @@ def from_config(config: dict[str, Any], tensors: Tensors, name: str, length: int
 
 
 def _build(s: Shape, tensors: Tensors, names: dict[str, str], name: str, length: int) -> Graph:
-    if s.layers > MAX_LAYERS or s.heads % s.kv_heads or s.head % 2 or not 1 <= length <= 1 << 16:
+    large = s.layers > MAX_LAYERS or s.head > MAX_HEAD or not 1 <= length <= 1 << 16
+    if large or s.heads % s.kv_heads or s.head % 2:
         raise ModelError(f"sizes that do not fit together: {s}, length {length}", where=tensors.where)
     build = Builder(name)
 

@@ -88,6 +88,11 @@ def read_npz(path: Path, *, name: str | None = None, note: str = "") -> Dataset:
     return Dataset(_inputs(arrays, str(path)), _labels(arrays, str(path)), name or path.stem, note)
 
 
+_DAMAGED = (
+    OSError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, UnicodeDecodeError,
+)  # fmt: skip
+
+
 def read_arrays(path: Path, keys: Mapping[str, str]) -> dict[str, NDArray[Any]]:
     """The arrays of numbers of a .npz file, each named in ``keys`` (name -> what it is).
 
@@ -108,7 +113,7 @@ def read_arrays(path: Path, keys: Mapping[str, str]) -> dict[str, NDArray[Any]]:
                     raise unknown(DataError, "array", key, keys, where=where)
                 out[key] = _array(archive, info, f"{where}: {key}")
             return out
-    except (OSError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as err:
+    except _DAMAGED as err:
         raise DataError(f"not a .npz file, or a damaged one: {err}", where=where) from None
 
 

@@ -17,7 +17,7 @@ WORDS = (
 )  # fmt: skip
 """Words that a text should not have where they land."""
 LEAVES: tuple[Any, ...] = (
-    None, True, False, -1, 0, 1, 3, 1 << 31, 1 << 63, 10**30, 10**400, -(10**400), 0.5, -0.0, 1e-320, 1e308,
+    None, True, False, -1, 0, 1, 3, 1 << 31, 10**9, 1 << 63, 10**30, 10**400, -(10**400), 0.5, -0.0, 1e-320, 1e308,
     float("inf"), float("nan"), "", "x", "int4", "int5", "nvfp4", "../x", "a b", "x" * 10_000, "\u202e", [], [[]], {},
     {"x": {}}, [1, "a", None], [0] * 5000,
 )  # fmt: skip

@@ -59,8 +59,9 @@ def readers(folder: Path) -> dict[str, Callable[[], Reader]]:
         "onnx": _onnx,
         "onnx qdq": _onnx_quantized,
         "qonnx": _qonnx,
-        "safetensors": partial(_safetensors, False),
-        "gptq": partial(_safetensors, True),
+        "safetensors": _safetensors,
+        "gptq": _gptq,
+        "bert": _bert,
         "gguf": _gguf,
         "tflite": _tflite,
         "checkpoint": _checkpoint,
@@ -359,11 +360,11 @@ def _qonnx() -> Reader:
     return _models(to_model(seeds.stored("int4", "int8"), "qonnx"))
 
 
-def _safetensors(packed: bool) -> Reader:
+def _folders(config: dict[str, Any], tensors: seeds.Tensors, cases: Sequence[Case] = ()) -> Reader:
+    """A network as Hugging Face keeps it: damage to its settings, its directory, its index of shards, or any byte."""
     from hwsim.io import load_model
 
-    header, body = seeds.laid_out(seeds.decoder(packed))
-    config = seeds.GPTQ if packed else seeds.CONFIG
+    header, body = seeds.laid_out(tensors)
     good = seeds.framed(header, body)
 
     def damage(rng: Random) -> Case:
@@ -380,8 +381,19 @@ def _safetensors(packed: bool) -> Reader:
         what, said = _several(rng, tree_changed, header)
         return f"header: {what}", known.folder_of(config, seeds.framed(said, body))
 
-    cases = () if packed else tuple(known.safetensors())
-    return Reader(load_model, (known.folder_of(config, good),), cases, damage)
+    return Reader(load_model, (known.folder_of(config, good),), tuple(cases), damage)
+
+
+def _safetensors() -> Reader:
+    return _folders(seeds.CONFIG, seeds.decoder(False), known.safetensors())
+
+
+def _gptq() -> Reader:
+    return _folders(seeds.GPTQ, seeds.decoder(True))
+
+
+def _bert() -> Reader:
+    return _folders(seeds.BERT, seeds.encoder())
 
 
 def _with_index(config: Any, index: Any, raw: bytes) -> Write:

@@ -100,6 +100,27 @@ CONFIG = {
 GPTQ = {**CONFIG, "quantization_config": {"quant_method": "gptq", "bits": 4, "group_size": 16}}
 
 
+BERT = {
+    "model_type": "bert", "num_hidden_layers": 1, "hidden_size": 16, "intermediate_size": 32, "num_attention_heads": 2,
+    "vocab_size": 40, "max_position_embeddings": 64, "type_vocab_size": 2, "pad_token_id": 0, "layer_norm_eps": 1e-12,
+}  # fmt: skip
+
+
+def encoder() -> Tensors:
+    """A BERT of one layer by Hugging Face's names."""
+    at, width, hidden = "encoder.layer.0", 16, 32
+    tables = {"word": 40, "position": 64, "token_type": 2}
+    out: Tensors = {f"embeddings.{name}_embeddings.weight": ("F32", f32(rows, width)) for name, rows in tables.items()}
+    dense = {f"attention.self.{part}": (width, width) for part in ("query", "key", "value")}
+    dense |= {"attention.output.dense": (width, width), "intermediate.dense": (hidden, width)}
+    dense |= {"output.dense": (width, hidden)}
+    for name, shape in dense.items():
+        out |= {f"{at}.{name}.weight": ("F32", f32(*shape)), f"{at}.{name}.bias": ("F32", f32(shape[0]))}
+    for name in ("embeddings.LayerNorm", f"{at}.attention.output.LayerNorm", f"{at}.output.LayerNorm"):
+        out |= {f"{name}.weight": ("F32", f32(width)), f"{name}.bias": ("F32", f32(width))}
+    return out
+
+
 def decoder(packed: bool) -> Tensors:
     """A Llama of one layer by Hugging Face's names, float or as GPTQ packs it."""
     at, width, hidden, kv = "model.layers.0", 32, 64, 16
