@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from hwsim.perf.result import COMPONENTS, Constraint, Estimate, LayerEstimate
@@ -71,12 +71,15 @@ def print_comparison(comparison: Comparison, console: Console | None = None) -> 
 
 
 def print_estimate(estimate: Estimate, console: Console | None = None, *, limit: int | None = None) -> None:
-    """Print a row an operation (the ``limit`` longest, in execution order) and the totals of one estimate."""
+    """Print a row an operation and the totals of one estimate. Repeated operations, alike in all but their names, share
+    a row with their sums, under the first one's name; ``limit`` keeps the longest rows. In execution order."""
     from rich.text import Text
 
     console = console or _console()
-    order = sorted(range(len(estimate.rows)), key=lambda index: (-estimate.rows[index].seconds, index))
-    rows = [estimate.rows[index] for index in sorted(order[:limit])] if limit is not None else list(estimate.rows)
+    found = _repeated(estimate.rows)
+    order = sorted(range(len(found)), key=lambda index: (-found[index][0].seconds, index))
+    shown = [found[index] for index in (sorted(order[:limit]) if limit is not None else range(len(found)))]
+    rows, times = [row for row, _ in shown], [count(number) for _, number in shown]
     total_pj = sum(row.total_pj for row in estimate.rows)
     whole_s = estimate.seconds
 
@@ -86,6 +89,7 @@ def print_estimate(estimate: Estimate, console: Console | None = None, *, limit:
     columns = [
         column("layer", lambda row: row.name, left=True),
         column("op", lambda row: row.op, left=True, spare=2),
+        *([_Column("times", tuple(map(Text, times)))] if any(number > 1 for _, number in found) else ()),
         column("MACs", lambda row: count(row.macs) if row.macs else "–", spare=4),
         column("cycles", lambda row: count(row.cycles), spare=5),
         column("time", lambda row: si(row.seconds, "s")),
@@ -98,14 +102,29 @@ def print_estimate(estimate: Estimate, console: Console | None = None, *, limit:
     ]
     title = f"{estimate.workload} on {estimate.target}, {estimate.precision}, batch {count(estimate.batch)}"
     _print_table(title, columns, console)
-    if len(rows) < len(estimate.rows):
-        console.print(Text(f"  and {len(estimate.rows) - len(rows)} shorter operations", style="dim"))
+    if hidden := len(estimate.rows) - sum(number for _, number in shown):
+        console.print(Text(f"  and {hidden} shorter operations", style="dim"))
     for name, value, subject in _totals(estimate):
         line = Text(f"  {name:<11} {_plain(value)}")
         kind = estimate.evidence.get(subject)
         if kind:
             line.append(f"  {_DOTS.get(kind, '')} {kind}", style="dim")
         console.print(line)
+
+
+def _repeated(rows: Sequence[LayerEstimate]) -> list[tuple[LayerEstimate, int]]:
+    """Rows that are alike in all but their names as one, with their sums; and how many they are."""
+    groups: dict[tuple[object, ...], list[LayerEstimate]] = {}
+    for row in rows:
+        sizes = row.op, row.engine, row.m, row.n, row.k, row.groups, row.operations, row.bound
+        groups.setdefault((*sizes, row.seconds, row.dram_bytes, row.total_pj), []).append(row)
+    sums = ("macs", "cycles", "seconds", "dram_bytes")
+    out = []
+    for first, *others in groups.values():
+        total = {name: getattr(first, name) * (1 + len(others)) for name in sums}
+        energy = {part: pj * (1 + len(others)) for part, pj in first.energy_pj.items()}
+        out.append((replace(first, **total, energy_pj=energy) if others else first, 1 + len(others)))
+    return out
 
 
 def print_why(why: Attribution, console: Console | None = None) -> None:
