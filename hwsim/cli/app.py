@@ -23,6 +23,7 @@ VERBS = {
     "estimate": "Time and energy of a network or of one matrix product, without running it.",
     "quantize": "Quantize a network for a chip and write it as .qir.",
     "train": "Teach a network the low bits of a chip, as a recipe says; torch needed.",
+    "robust": "Attack a network on chips, blur and darken its inputs, flip its bits.",
     "convert": "Store a quantized network as another chip does, and say what it loses.",
     "sweep": "Try many designs, targets, models or formats, and keep what nothing beats.",
     "formats": "List number formats, or show one: its codes, number line, specials and source.",

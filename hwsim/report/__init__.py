@@ -26,10 +26,19 @@ if TYPE_CHECKING:
         TileRow,
         wilson,
     )
+    from hwsim.report.robustness import render_robustness
+    from hwsim.report.stress import Stress, stress_csv, stress_dict, stress_json, stress_markdown
     from hwsim.report.terminal import print_change, print_comparison, print_estimate, print_why
     from hwsim.report.text import render_csv, render_markdown
     from hwsim.report.why import render_why, why_dict, why_json
-    from hwsim.report.write import SUFFIXES, write_change, write_points, write_report, write_why
+    from hwsim.report.write import (
+        SUFFIXES,
+        write_change,
+        write_points,
+        write_report,
+        write_robustness,
+        write_why,
+    )
 
 _HOMES = {
     **dict.fromkeys(("WHY_SCHEMA", "Attribution", "Measure", "Swap"), "attribution"),
@@ -48,7 +57,11 @@ _HOMES = {
     **dict.fromkeys(("print_change", "print_comparison", "print_estimate", "print_why"), "terminal"),
     **dict.fromkeys(("render_csv", "render_markdown"), "text"),
     **dict.fromkeys(("render_why", "why_dict", "why_json"), "why"),
-    **dict.fromkeys(("SUFFIXES", "write_change", "write_points", "write_report", "write_why"), "write"),
+    "render_robustness": "robustness",
+    **dict.fromkeys(("Stress", "stress_csv", "stress_dict", "stress_json", "stress_markdown"), "stress"),
+    **dict.fromkeys(
+        ("SUFFIXES", "write_change", "write_points", "write_report", "write_robustness", "write_why"), "write"
+    ),
 }
 
 __all__ = [
@@ -64,6 +77,7 @@ __all__ = [
     "HealthRow",
     "Measure",
     "Score",
+    "Stress",
     "Swap",
     "TargetResult",
     "TargetSummary",
@@ -82,7 +96,12 @@ __all__ = [
     "render_csv",
     "render_html",
     "render_markdown",
+    "render_robustness",
     "render_why",
+    "stress_csv",
+    "stress_dict",
+    "stress_json",
+    "stress_markdown",
     "summarise",
     "target_result",
     "to_json",
@@ -92,6 +111,7 @@ __all__ = [
     "write_change",
     "write_points",
     "write_report",
+    "write_robustness",
     "write_why",
 ]
 

@@ -15,6 +15,7 @@ from hwsim.report.model import Comparison
 
 if TYPE_CHECKING:
     from hwsim.report.points import Points
+    from hwsim.report.stress import Stress
 
 
 def _html(comparison: Comparison) -> str:
@@ -86,6 +87,19 @@ def write_points(points: Points, path: str | Path) -> Path:
     from hwsim.report.points import render_points
 
     return write_as({".html": render_points}, points, path)
+
+
+def write_robustness(stress: Stress, path: str | Path) -> Path:
+    """Write what a network withstands as the suffix says: .html, .json, .csv or .md.
+
+    Raises:
+        DataError: an unknown suffix, or the file cannot be written.
+    """
+    from hwsim.report.robustness import render_robustness
+    from hwsim.report.stress import stress_csv, stress_json, stress_markdown
+
+    renderers = {".html": render_robustness, ".json": stress_json, ".csv": stress_csv, ".md": stress_markdown}
+    return write_as(renderers, stress, path)
 
 
 def write_as(renderers: Mapping[str, Callable[[Any], str]], value: Any, path: str | Path) -> Path:

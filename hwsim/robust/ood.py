@@ -170,9 +170,13 @@ def auroc(own: Scores, other: Scores, *, draws: int = 200, seed: int = 0) -> tup
     truth = np.repeat([1, 0], [len(own), len(other)])
     whole = float(roc_auc_score(truth, np.concatenate([own, other])))
     rng = np.random.default_rng(seed)
-    found = [
-        float(roc_auc_score(truth, np.concatenate([rng.choice(own, len(own)), rng.choice(other, len(other))])))
-        for _ in range(draws)
-    ]
+    found = [_area(rng.choice(own, len(own)), rng.choice(other, len(other))) for _ in range(draws)]
     low, high = np.quantile(found, (0.025, 0.975))
     return whole, float(low), float(high)
+
+
+def _area(own: Scores, other: Scores) -> float:
+    """The same area, by ranks (Mann and Whitney): fast enough for many draws."""
+    ranked = np.sort(other)
+    beaten = np.searchsorted(ranked, own, "left") + np.searchsorted(ranked, own, "right")
+    return float(beaten.mean() / (2 * len(other)))
