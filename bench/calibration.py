@@ -3,9 +3,8 @@
 A row's figures go to reports/calibration/MODEL.jsonl as soon as they are there, so that a run can be broken off and
 gone on with; rows that are there are left alone. reports/calibration.md is made of all of them, ``--picture MODEL``
 makes reports/calibration.svg. Answers are simulated in float32 with every stored value rounded to its codes
-(``hwsim.quant.simulate``). Ranges come from calibration inputs where the network has some, of EfficientNet-Lite0 from
-``bench/pictures.py``, else from one half of the test inputs for the other half and the other way round, so that no
-input judges its own range.
+(``hwsim.quant.simulate``). Ranges come from the network's calibration inputs; where it has none, from one half of the
+test inputs for the other half and the other way round, so that no input judges its own range.
 """
 
 from __future__ import annotations
@@ -20,7 +19,6 @@ from typing import Any
 import numpy as np
 from calibration_plot import draw
 from numpy.typing import NDArray
-from pictures import pictures
 
 from hwsim import zoo
 from hwsim.io import Dataset
@@ -42,8 +40,8 @@ INPUTS = {"ppocr-rec": 20}
 W4A4 = Recipe(Scheme("int4", "per_channel"), Scheme("int4", symmetric=False))
 W4A8 = Recipe(Scheme("int4", "per_channel"), Scheme("int8", symmetric=False))
 CHUNK = 100
-PICTURES = 384
-"""Calibration pictures of EfficientNet-Lite0."""
+CALIBRATION = 256
+"""Calibration inputs, at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +82,8 @@ def test_inputs(model: str) -> Dataset:
 def halves(model: str) -> list[tuple[NDArray[Any], NDArray[np.intp]]]:
     """(calibration inputs, numbers of the test inputs they serve)."""
     test = test_inputs(model)
-    if model == "efficientnet-lite0":
-        return [(pictures(PICTURES), np.arange(len(test)))]
     if "calib" in zoo.entry(model).splits:
-        return [(zoo.data(model, "calib").inputs[:256], np.arange(len(test)))]
+        return [(zoo.data(model, "calib").inputs[:CALIBRATION], np.arange(len(test)))]
     odd = np.arange(len(test)) % 2 == 1
     return [(test.inputs[odd], np.flatnonzero(~odd)), (test.inputs[~odd], np.flatnonzero(odd))]
 

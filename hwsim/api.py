@@ -60,7 +60,8 @@ def quantize(
     from hwsim.quant import Recipe, recipe_for
     from hwsim.quant import quantize as rewrite
 
-    inputs = inputs_of(calibration_data(model) if data is None else data)
+    count = recipe.samples if isinstance(recipe, Recipe) else CALIBRATION
+    inputs = inputs_of(calibration_data(model, count) if data is None else data)
     if isinstance(recipe, Recipe):
         return rewrite(as_graph(model), recipe, inputs)
     chip = as_target(recipe)
@@ -309,8 +310,8 @@ def is_quantized(graph: Graph) -> bool:
     return any(value.quant is not None for value in graph.values.values())
 
 
-def calibration_data(model: Graph | Source) -> Dataset:
-    """The calibration inputs of a zoo model, or its test inputs where it has no others.
+def calibration_data(model: Graph | Source, count: int = CALIBRATION) -> Dataset:
+    """The first ``count`` calibration inputs of a zoo model, or its test inputs where it has no others.
 
     Raises:
         DataError: not a zoo model, so data must be given.
@@ -321,7 +322,7 @@ def calibration_data(model: Graph | Source) -> Dataset:
     if name not in zoo.names():
         raise DataError("needs calibration inputs, found none", where=name, hint="give a .npz file")
     splits = zoo.entry(name).splits
-    return zoo.data(name, "calib" if "calib" in splits else splits[0]).head(CALIBRATION)
+    return zoo.data(name, "calib" if "calib" in splits else splits[0]).head(count)
 
 
 def _bare(name: str) -> bool:

@@ -256,7 +256,8 @@ def calibration_of(
         return found, (f"Ranges were picked on {len(found)} inputs of {found.name}.",)
     if data is None and "calib" in zoo.entry(graph.name).splits:
         found = zoo.data(graph.name, "calib").head(CALIBRATION)
-        return found, (f"Ranges were picked on {len(found)} training inputs.",)
+        kind = "training inputs" if zoo.entry(graph.name).shipped else found.note
+        return found, (f"Ranges were picked on {len(found)} {kind}.",)
     found = test.head(CALIBRATION)
     return found, (f"Ranges were picked on {len(found)} of the very inputs that accuracy is measured on.",)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -28,6 +29,14 @@ if TYPE_CHECKING:
 @click.option(
     "--data", metavar="D", help="Calibration inputs: a .npz file or a zoo name; default: the zoo model's own."
 )
+@click.option(
+    "--samples",
+    type=click.IntRange(min=1),
+    metavar="N",
+    default=256,
+    show_default=True,
+    help="Calibration inputs that are used, at most.",
+)
 @recipe_options
 @json_option
 def command(
@@ -36,6 +45,7 @@ def command(
     out: str,
     precision: str | None,
     data: str | None,
+    samples: int,
     choices: Choices,
     as_json: bool,
 ) -> None:
@@ -54,8 +64,9 @@ def command(
     graph = load_model(model)
     if is_quantized(graph):
         raise RecipeError("the model is quantized already", where=model)
-    inputs = inputs_of(calibration_data(graph) if data is None else data)
-    quantized = noted(quantize(graph, choices.recipe(graph, chip, precision, inputs), inputs), chip, precision)
+    inputs = inputs_of(calibration_data(graph, samples) if data is None else data)
+    recipe = replace(choices.recipe(graph, chip, precision, inputs), samples=samples)
+    quantized = noted(quantize(graph, recipe, inputs), chip, precision)
     save_model(quantized, path)
     tensors = _tensors(quantized)
     stored = sum(row["bytes"] for row in tensors)

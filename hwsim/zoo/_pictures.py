@@ -52,3 +52,10 @@ def arrays(members: dict[str, bytes], held: ZooEntry) -> dict[str, NDArray[Any]]
     if zero == 128:
         return {"x": x.astype(np.int8), "y": np.array(labels, np.uint16), "scale": np.array(1 / 128, np.float32)}
     return {"x": (x / 128).astype(np.float16), "y": np.array(labels, np.uint16)}  # exact: 8 bits and a power of two
+
+
+def as_input(pixels: NDArray[np.uint8], name: str) -> NDArray[np.float32]:
+    """Pixels as the network called ``name`` takes them."""
+    zero = _ZERO.get(name, 128)
+    x = pixels.astype(np.float32)
+    return (x - np.float32(zero)) / np.float32(128) if zero else x

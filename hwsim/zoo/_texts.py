@@ -23,6 +23,7 @@ PAIR_LENGTH = 32
 LLAMA_LENGTH = 256
 """Tokens of one window of the decoder that is trained here; its test takes up to WINDOWS_A_PAGE of a page."""
 WINDOWS_A_PAGE = 6
+LINES = 4000
 _NESTED = (re.compile(r"\{\{[^{}]*\}\}"), re.compile(r"\{\|[^{}]*\|\}"))
 _LINK = re.compile(r"\[\[(?:[^\[\]|]*\|)?([^\[\]|]*)\]\]")
 _DROPPED = tuple(
@@ -90,13 +91,31 @@ def plain(markup: str) -> str:
 
 def llama_windows(dump: bytes, tokenizer: bytes, split: str) -> NDArray[np.int32]:
     """Token ids [n, 256] for the decoder trained here: ``test``, up to six windows of every page held out of its
-    training; ``calib``, the head of its first 32 training pages that are long enough."""
+    training; ``calib``, the head of its first 32 training pages that are long enough; ``train``, every whole window of
+    the training pages."""
     encode = _tokenizers().Tokenizer.from_str(tokenizer.decode("utf-8"))
     texts = split_pages(dump)["test" if split == "test" else "train"]
     ids = [np.array(encode.encode(text).ids, np.int32) for text in texts]
     if split == "test":
         return page_windows(ids, LLAMA_LENGTH, WINDOWS_A_PAGE)
+    if split == "train":
+        return page_windows(ids, LLAMA_LENGTH, max(map(len, ids)))
     return page_windows(ids, LLAMA_LENGTH, 1)[:32]
+
+
+def lines(dump: bytes, tokenizer: bytes) -> NDArray[np.int32]:
+    """Token ids [2 n, 32], padded with 0, of text without labels: a word, then a sentence, and so on.
+
+    Words are the first n that occur, sentences the first n of at least 20 letters, on the training pages; n is 4,000.
+    """
+    encode = _tokenizers().Tokenizer.from_str(tokenizer.decode("utf-8"))
+    encode.no_padding()
+    encode.enable_truncation(PAIR_LENGTH)
+    text = "\n".join(split_pages(dump)["train"])
+    words = list(dict.fromkeys(re.findall(r"\b[a-z]{3,}\b", text)))[:LINES]
+    sentences = [s for s in re.split(r"(?<=[.!?])\s+", text) if len(s) >= 20][: len(words)]
+    mixed = [line for both in zip(words, sentences, strict=True) for line in both]
+    return np.array([e.ids + [0] * (PAIR_LENGTH - len(e.ids)) for e in encode.encode_batch(mixed)], np.int32)
 
 
 def pairs(table: bytes, tokenizer: bytes) -> tuple[NDArray[np.int32], NDArray[np.int32]]:

