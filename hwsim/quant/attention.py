@@ -123,7 +123,7 @@ def log_scaled(graph: Graph, places: Sequence[str] = PLACES) -> tuple[Graph, Map
     for attention in found:
         for place in places:
             if place == "scores":
-                graph, name = _scored(graph, attention)
+                graph, name = with_score_factors(graph, attention)
                 learned[name] = attention.heads
                 continue
             projection: Node | None = getattr(attention, place)
@@ -152,8 +152,8 @@ def _scaled(graph: Graph, projection: Node) -> tuple[Graph, str]:
     return graph.rebuilt(nodes=nodes, values=values, constants=constants), f"{made}.factor"
 
 
-def _scored(graph: Graph, attention: Attention) -> tuple[Graph, str]:
-    """The scores' factor as one number a head."""
+def with_score_factors(graph: Graph, attention: Attention) -> tuple[Graph, str]:
+    """The scores' factor as a constant of one number a head, and its name."""
     values, constants = dict(graph.values), dict(graph.constants)
     shape = (*(int(d) for d in graph.shape_of(attention.qk.output)[1:-2]), 1, 1)
     nodes = list(graph.nodes)

@@ -11,7 +11,8 @@ the inputs c of the second grow by it. Three rules choose s:
   al., AWQ, arXiv 2306.00978, equations 4 and 5).
 
 A Clip in between stops the move: its limit would have to change with the channel. Where the first is a normalization,
-or a gate lies between, see ``hwsim.quant.equalize_shared``; ``cross_layer`` moves nothing there.
+or a gate lies between, see ``hwsim.quant.equalize_shared``; ``cross_layer`` moves nothing there. Within attention:
+``hwsim.quant.equalize_attention``; turned instead of scaled: ``hwsim.quant.rotate``.
 """
 
 from __future__ import annotations
@@ -74,6 +75,14 @@ def _same_channels(graph: Graph, first: Node, second: Node) -> bool:
 
 def equalized(graph: Graph, recipe: Recipe, data: NDArray[Any]) -> Graph:
     """The same network with channel scales moved as ``recipe.equalize`` says."""
+    if recipe.equalize == "rotate":
+        from hwsim.quant.rotate import rotated
+
+        return rotated(graph)
+    if recipe.equalize in ("smooth_attention", "head_scales"):
+        from hwsim.quant.equalize_attention import equalized_attention
+
+        return equalized_attention(graph, recipe, data[:IMAGES])
     watched: dict[str, Array] = {}
     found = pairs(graph, recipe.keep)
     if recipe.equalize != "cross_layer" and found:

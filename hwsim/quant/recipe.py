@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 Granularity = Literal["per_tensor", "per_channel", "per_group"]
 GRANULARITIES = ("per_tensor", "per_channel", "per_group")
 WEIGHT_METHODS = ("nearest", "gptq")
-EQUALIZERS = ("none", "cross_layer", "smooth", "awq")
+EQUALIZERS = ("none", "cross_layer", "smooth", "awq", "smooth_attention", "head_scales", "rotate")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ class Recipe:
             up for those that are (``hwsim.quant.gptq``).
         correct_bias: biases take up the difference of the means that storing weights and inputs makes.
         equalize: moves channel scales between neighbouring products before anything is stored
-            (``hwsim.quant.equalize``).
+            (``hwsim.quant.equalize``, ``equalize_attention``, ``rotate``).
         layers: (node name, scheme) for weights that are stored otherwise than ``weights`` says.
         attention: operands of products of two run-time values; None: as ``activations``, and where those are
             block-scaled, such products are no matrix products.

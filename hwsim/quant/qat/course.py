@@ -27,7 +27,7 @@ from hwsim.quant.qat.network import QatNetwork
 
 OPTIMIZERS = ("adamw", "sgd")
 ACCUMULATORS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
-TASKS = ("labels", "next_token")
+TASKS = ("labels", "next_token", "vectors")
 _LOSS_SCALE = 1024.0
 """Of gradients while they are summed in 16 bits, so that small ones do not vanish."""
 
@@ -51,7 +51,8 @@ class Course:
         teacher: share of the loss that is distance to the float network's answers (distillation; Hinton et al., arXiv
             1503.02531), 0 to 1.
         temperature: of the teacher's answers.
-        task: ``labels`` (cross-entropy) or ``next_token``.
+        task: ``labels`` (cross-entropy), ``next_token``, or ``vectors``, where the loss is one less the cosine of the
+            network's outputs and the teacher's, which teaches alone (``teacher`` is 1).
         seed: of the order of the data, of augmentation and of stochastic rounding.
         checkpoint_steps: steps between checkpoints.
         report_steps: steps that a row of the curve stands for; None: an epoch.
@@ -92,6 +93,8 @@ class Course:
             raise RecipeError(f"report_steps: expected at least 1, found {self.report_steps}")
         if not 0 <= self.teacher <= 1:
             raise RecipeError(f"teacher: expected a share of 0 to 1, found {self.teacher}")
+        if self.task == "vectors" and self.teacher != 1:
+            raise RecipeError(f"vectors are learned from the teacher alone, expected teacher 1, found {self.teacher}")
         if not self.rate > 0:
             raise RecipeError(f"rate: expected more than 0, found {self.rate}")
 
@@ -226,6 +229,11 @@ def _step(
 
 def _loss(network: QatNetwork, teacher: QatNetwork | None, x: Tensor, y: Tensor, course: Course) -> Tensor:
     answers = network(x)
+    if course.task == "vectors" and teacher is not None:
+        with torch.no_grad():
+            wanted = teacher(x)
+        cosine: Tensor = functional.cosine_similarity(answers.flatten(1), wanted.flatten(1))
+        return 1 - cosine.mean()
     if course.task == "next_token":
         logits, truth = answers[:, :-1].flatten(0, 1), y[:, 1:].long().flatten()
     else:
