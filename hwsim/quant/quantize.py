@@ -21,6 +21,7 @@ from hwsim.numerics import BlockFormat, QTensor, formats, quantize_tensor
 from hwsim.quant.calibrators import calibrator
 from hwsim.quant.equalize import equalized
 from hwsim.quant.histogram import Histogram
+from hwsim.quant.migrate_tensor import recode
 from hwsim.quant.observe import calibration_rows, observe
 from hwsim.quant.recipe import Recipe, Scheme, is_integer
 from hwsim.quant.reconstruct import reconstruct
@@ -185,17 +186,28 @@ def _hoist(graph: Graph) -> Graph:
 
 
 def _store_weights(graph: Graph, recipe: Recipe, data: NDArray[Any]) -> Graph:
-    """Store constant weights; biases stay real numbers."""
+    """Store constant weights; biases stay real numbers. Weights that came packed keep their numbers where the scheme
+    has them all, whatever the method: who packed them has chosen their codes already."""
     named = {n.name for n in _matrix_nodes(graph, recipe) if n.inputs[1] in graph.constants}
-    if named and (recipe.weight_method != "nearest" or recipe.correct_bias):
-        return reconstruct(graph, recipe, calibration_rows(graph, data, recipe.samples), named)
+    walk = recipe.weight_method != "nearest" or recipe.correct_bias
     constants, nodes = dict(graph.constants), list(graph.nodes)
     for at, node in enumerate(nodes):
-        if node.name in named:
-            name = f"{node.name}.weight"
+        if node.name not in named:
+            continue
+        held, name = graph.constants[node.inputs[1]], f"{node.name}.weight"
+        if isinstance(held, QTensor):
+            made = recode(held, recipe.weights_of(node.name))
+            if walk and not np.array_equal(made.dequantize(), held.dequantize()):
+                continue
+            constants[name] = made
+        elif walk:
+            continue
+        else:
             constants[name] = store_weight(graph.float_constant(node.inputs[1]), recipe.weights_of(node.name))
-            nodes[at] = replace(node, inputs=(node.inputs[0], name, *node.inputs[2:]))
-    return graph.rebuilt(nodes=nodes, constants=constants)
+        nodes[at] = replace(node, inputs=(node.inputs[0], name, *node.inputs[2:]))
+        named.discard(node.name)
+    graph = graph.rebuilt(nodes=nodes, constants=constants)
+    return reconstruct(graph, recipe, calibration_rows(graph, data, recipe.samples), named) if named else graph
 
 
 def store_biases(graph: Graph, recipe: Recipe) -> Graph:

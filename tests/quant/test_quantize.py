@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hwsim.errors import DataError, FormatError, RecipeError
-from hwsim.ir import dumps, loads, reference
+from hwsim.ir import Graph, dumps, loads, reference
+from hwsim.ir.passes import fold_batchnorm
 from hwsim.numerics import QTensor, quantize_tensor
 from hwsim.quant import CALIBRATORS, Recipe, Scheme, quantize, store_weight
 from tests.ir.graphs import small_cnn
@@ -166,3 +167,39 @@ def test_bad_recipes() -> None:
         quantize(G, INT4, X[:0])
     with pytest.raises(DataError, match="must have shape"):
         quantize(G, INT4, X[:, :2])
+
+
+def packed(fmt: str, zero: int | None, channels: bool) -> Graph:
+    """The small network whose weights came packed, with scales that no calibrator would find."""
+    graph = fold_batchnorm(G)
+    rng, constants = np.random.default_rng(8), dict(graph.constants)
+    for node in graph.nodes:
+        if node.op in ("Conv", "Gemm"):
+            weight = graph.float_constant(node.inputs[1])
+            scale = (rng.uniform(0.3, 0.5, len(weight) if channels else ()) * np.abs(weight).max()).astype(np.float32)
+            points = None if zero is None else np.full(scale.shape, zero, np.int32)
+            constants[node.inputs[1]] = quantize_tensor(
+                weight, fmt, axis=0 if channels else None, scale=scale, zero_point=points
+            )
+    return graph.rebuilt(constants=constants)
+
+
+@pytest.mark.parametrize("method", ["nearest", "gptq"])
+@pytest.mark.parametrize(("fmt", "zero"), [("uint4", 8), ("int4", None), ("int3_sm", None), ("int4_offset", None)])
+def test_packed_weights_keep_their_numbers_where_the_scheme_has_them(fmt: str, zero: int | None, method: str) -> None:
+    graph = packed(fmt, zero, channels=fmt != "int3_sm")
+    found = quantize(graph, replace(INT4, weight_method=method), X)
+    for old, new in zip(graph.nodes, (n for n in found.nodes if n.op != "Quantize"), strict=True):
+        if old.op in ("Conv", "Gemm"):
+            held = found.constants[new.inputs[1]]
+            assert isinstance(held, QTensor)
+            assert (held.format, held.axis) == ("int4", 0)
+            np.testing.assert_array_equal(held.dequantize(), graph.float_constant(old.inputs[1]))
+
+
+def test_packed_weights_that_do_not_fit_are_rounded_anew() -> None:
+    graph = packed("int8", None, channels=True)
+    for method in ("nearest", "gptq"):
+        found = quantize(graph, replace(INT4, weight_method=method), X)
+        stored = [c for c in found.constants.values() if isinstance(c, QTensor) and c.format == "int4"]
+        assert len(stored) == sum(n.op in ("Conv", "Gemm") for n in G.nodes)
