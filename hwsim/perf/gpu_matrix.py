@@ -38,7 +38,7 @@ from hwsim.perf.gpu_traced import (
     UNALIGNED_RATE,
 )
 from hwsim.perf.machine import Placement, input_bytes, output_bytes, weight_bits, weight_bytes
-from hwsim.perf.sizes import bits_per_element
+from hwsim.perf.sizes import bits_per_element, code_bits
 from hwsim.perf.systolic import ceil_div
 
 if TYPE_CHECKING:
@@ -176,7 +176,8 @@ class _Tiling:
 
 
 def _fastest(work: MatrixWork, rates: Rates, memory_s: float) -> _Tiling:
-    """The tile that takes the least time at the highest clock beside ``memory_s``; of equals the largest."""
+    """The tile that takes the least time at the highest clock beside ``memory_s``; of equals the one that moves the
+    fewest bytes through the L2."""
     tiles = np.array(_candidates(work, rates), np.float64)
     blocks = np.ceil(work.m / tiles[:, 0]) * np.ceil(work.n / tiles[:, 1]) * work.groups
     sides = tiles * np.array(_element_bytes(work))
@@ -191,7 +192,7 @@ def _fastest(work: MatrixWork, rates: Rates, memory_s: float) -> _Tiling:
     shared = blocks * fetched * work.k + output_bytes(work)
     seconds = _side_by_side(cycles / rates.clock_hz, shared / rates.shared_bytes_per_s)
     seconds = _side_by_side(seconds, np.full_like(seconds, memory_s)) + CLEAR_S * _cleared(blocks, rates)
-    at = int(np.argmax(seconds <= seconds.min() * (1 + 1e-9)))
+    at = int(np.argmin(np.where(seconds <= seconds.min() * (1 + 1e-9), shared, np.inf)))
     tile = int(tiles[at, 0]), int(tiles[at, 1])
     return _Tiling(tile, int(blocks[at]), float(cycles[at]), float(shared[at]))
 
@@ -210,7 +211,7 @@ def _cleared(blocks: Any, rates: Rates) -> Any:
 def _lines(work: MatrixWork, rates: Rates) -> float:
     """Cache lines that come for one line's worth of an operand: rows that do not start at a line straddle two.
     Measurements show it of warp-group kernels with tiles of every size only."""
-    row = int(work.k * bits_per_element(work.input_format) / 8)
+    row = int(work.k * code_bits(work.input_format) / 8)
     if rates.multicast == 1 or rates.choices or _alignment(work) < ALIGNED_BYTES:
         return 1.0
     return 2 - gcd(STEP_BYTES, row) / STEP_BYTES
@@ -270,7 +271,7 @@ def _alignment(work: MatrixWork) -> int:
     if work.m == 1 or work.n == 1:
         return ALIGNED_BYTES
     rows = (work.k, work.input_format), (work.k, work.weight_format), (work.n, work.output_format)
-    return gcd(ALIGNED_BYTES, *(max(1, int(size * bits_per_element(fmt) / 8)) for size, fmt in rows))
+    return gcd(ALIGNED_BYTES, *(max(1, int(size * code_bits(fmt) / 8)) for size, fmt in rows))
 
 
 def _steps(work: MatrixWork) -> float:

@@ -29,6 +29,20 @@ def bits_per_element(fmt: str) -> float:
     return float(entry.storage_bits)
 
 
+@lru_cache(maxsize=256)
+def code_bits(fmt: str) -> float:
+    """Stored bits of an element's code alone: block formats keep their scales apart, so rows are made of codes.
+
+    Raises:
+        FormatError: unknown format; names the nearest.
+    """
+    from hwsim.numerics import formats
+    from hwsim.numerics.format import BlockFormat
+
+    entry = None if fmt in _ACCUMULATORS else formats[fmt]
+    return code_bits(entry.element) if isinstance(entry, BlockFormat) else bits_per_element(fmt)
+
+
 def tensor_bytes(elements: int, fmt: str) -> int:
     """Whole bytes of ``elements`` packed elements."""
     bits = elements * bits_per_element(fmt)
