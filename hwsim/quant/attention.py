@@ -217,14 +217,14 @@ def _scales(graph: Graph, node: Node | None) -> bool:
 
 
 def _reader(graph: Graph, value: str) -> Node | None:
-    """The only product that reads ``value``, through what moves or stores it."""
+    """The only product that reads ``value``, through what moves, stores or scales it."""
     while True:
         readers = graph.consumers(value)
         if len(readers) != 1:
             return None
         if OPS[readers[0].op].kind == "matrix":
             return readers[0]
-        if OPS[readers[0].op].kind not in ("shape", "quantize"):
+        if OPS[readers[0].op].kind not in ("shape", "quantize") and not _scales(graph, readers[0]):
             return None
         value = readers[0].output
 
