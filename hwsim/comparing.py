@@ -25,6 +25,7 @@ from hwsim.numerics import QTensor
 from hwsim.perf import Estimate, estimate
 from hwsim.quant import CALIBRATORS, Recipe, quantize, recipe_for
 from hwsim.report import Accuracy, Comparison, HealthRow, Score, TargetResult, target_result
+from hwsim.report.words import left_range
 
 if TYPE_CHECKING:
     from hwsim.target import Target
@@ -106,7 +107,7 @@ def compare(
         command=command,
         versions=versions(),
         hashes=dict(hashes(model, graph, test, chips)),
-        notes=tuple(note for note in (*provenance_of(graph), test.note, *notes) if note),
+        notes=tuple(note for note in (*provenance_of(graph), test.note, *notes, *left_range(results)) if note),
     )
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from hwsim.emulate.program import MatrixStep
 from hwsim.emulate.stored import Held, Stored, real
 from hwsim.emulate.trace import HealthRow
+from hwsim.ir import Node
 from hwsim.numerics import decode
 from hwsim.numerics.codec import element_format
 
@@ -57,6 +58,15 @@ class HealthMeter:
             tally.zeros += int(np.count_nonzero(held == 0))
         if float_value is not None:
             tally.sqnr_db = _sqnr_db(float_value, real(held)[: len(float_value)])
+
+    def add_vector(self, node: Node, fmt: str, made: NDArray[np.float32], kept: NDArray[np.float32]) -> None:
+        """Count the numbers of a vector operation's result ``made`` that are infinite when ``kept`` in ``fmt``. Only
+        operations that have some get a row."""
+        left = int(np.count_nonzero(np.isinf(kept))) - int(np.count_nonzero(np.isinf(made)))
+        if left > 0:
+            tally = self._tallies.setdefault(node.name, _Tally(node.output, fmt))
+            tally.elements += made.size
+            tally.overflowed += left
 
     def _codes(self, tally: _Tally, held: Stored) -> None:
         entry = element_format(held.quant.format)

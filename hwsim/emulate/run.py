@@ -219,4 +219,8 @@ class _Executor:
         ins = [self.constants[i] if i in self.constants else real(env[i]) for i in node.inputs]
         y = OPS[node.op].run(ins, node.attrs)
         fmt = self.program.precision.vector_format
-        return y if OPS[node.op].kind == "shape" else to_format(y, fmt)
+        if OPS[node.op].kind == "shape" or fmt == "fp32":
+            return y
+        kept = to_format(y, fmt)
+        self.health.add_vector(node, fmt, y, kept)
+        return kept

@@ -36,7 +36,8 @@ class HealthRow:
         elements: numbers stored.
         saturated: codes at the largest or smallest value that the format holds.
         zeros: codes whose real value is zero; ``negative_zeros`` of them are -0.
-        overflowed: sums that left the accumulator's range (integer units).
+        overflowed: sums that left the accumulator's range (integer units); results of a vector operation that left its
+            format's. A vector operation has a row only where that happened.
         peak_sum: largest magnitude in the accumulator.
         sqnr_db: signal to quantization noise against the float network, dB, on the first inputs; None without a
         reference.

@@ -25,7 +25,7 @@ from hwsim.report.humanise import (
 )
 from hwsim.report.model import SUBJECTS, Comparison, TargetResult
 from hwsim.report.svg import shorten
-from hwsim.report.words import limit_text, verdicts
+from hwsim.report.words import left_range, limit_text, verdicts
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -64,6 +64,8 @@ def print_comparison(comparison: Comparison, console: Console | None = None) -> 
     _print_table(comparison.title, columns, console)
     for sentence in verdicts(comparison).values():
         console.print(Padding(Text(_plain(sentence)), (0, 0, 0, 2)))
+    for sentence in left_range(results):
+        console.print(Padding(Text(_plain(sentence), style="yellow"), (0, 0, 0, 2)))
     used = {proof.kind for result in results for subject in SUBJECTS if (proof := result.evidence(subject))}
     if used:
         legend = "  ".join(f"{dot} {kind}" for kind, dot in _DOTS.items() if kind in used)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
 from hwsim.report.figures import labels_of
 from hwsim.report.humanise import count, percent, points, short_percent, si, significant, size, times
-from hwsim.report.model import UNITS, Comparison
+from hwsim.report.model import UNITS, Comparison, TargetResult
 
 if TYPE_CHECKING:
     from hwsim.perf.result import Constraint
@@ -26,6 +26,19 @@ def verdict(comparison: Comparison, metric: str) -> str:
         return _score(comparison)
     batches = {result.estimate.batch for result in comparison.results}
     return _cost(comparison, metric) + (" Batches differ." if metric == "latency" and len(batches) > 1 else "")
+
+
+def left_range(results: Iterable[TargetResult]) -> Iterator[str]:
+    """A sentence for each target whose vector operations make numbers that their format does not hold."""
+    for result in results:
+        products = {tile.layer for tile in result.trace}
+        rows = [row for row in result.health if row.saturated and row.layer not in products]
+        if rows:
+            yield (
+                f"{result.target.name}: {sum(row.saturated for row in rows):,} results of vector operations are past "
+                f"the largest number of their format and become infinite, first after {rows[0].layer!r}; a chip that "
+                "runs the network operation by operation in that format has them, too."
+            )
 
 
 def verdicts(comparison: Comparison) -> dict[str, str]:

@@ -358,3 +358,19 @@ def test_bad_input() -> None:
         emulate(quantized("ascend-910b4", "int8")[0], chip, X)
     with pytest.raises(ModelError, match="not a matrix product"):
         emulate(graph, chip, X, matmul={"relu1": mma})
+
+
+def test_vector_results_past_fp16_are_infinite_and_counted() -> None:
+    """numpy's own float16 says which; a chip with float32 between its operations has none."""
+    nodes = [Node("mm", "Gemm", ("x", "w"), "g"), Node("square", "Mul", ("g", "g"), "y")]
+    graph = graph_of({"x": ("N", 2), "g": ("N", 2), "y": ("N", 2)}, nodes, {"w": np.eye(2, dtype=np.float32)}, "y")
+    x = np.array([[300, 10], [200, -250], [-254, -257]], np.float32)
+    half = quantize(graph, recipe_for(load_target("ascend-910b4"), "int8"), x)
+    run = emulate(half, load_target("ascend-910b4"), x, precision="int8")
+    with np.errstate(over="ignore"):
+        want = np.square(x.astype(np.float16))
+    np.testing.assert_array_equal(np.isinf(run.output), np.isinf(want))
+    (row,) = [row for row in run.trace.health if row.layer == "square"]
+    assert (row.overflowed, row.elements, row.format) == (2, 6, "fp16")
+    wide = emulate(quantize(graph, recipe_for(load_target("ethos-u55"), "int8"), x), load_target("ethos-u55"), x)
+    assert [row.layer for row in wide.trace.health] == ["mm"]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from hwsim.report import Comparison
+from hwsim.report import Comparison, HealthRow
 from hwsim.report.humanise import THIN
-from hwsim.report.words import verdict, verdicts
+from hwsim.report.words import left_range, verdict, verdicts
 from tests.report.sample import accuracy, realistic, synthetic
 
 
@@ -67,3 +67,15 @@ def test_one_target_is_not_compared() -> None:
 def test_batches_that_differ_are_said() -> None:
     assert say(synthetic(2, 3), "latency").endswith("Batches differ.")
     assert "accuracy" not in verdicts(synthetic(2, 3, bare=True))
+
+
+def test_numbers_that_leave_the_vector_units_format_are_named() -> None:
+    base = realistic()
+    lost = HealthRow("norm/square", elements=64, saturated=3, clipped=0, zeros=0, negative_zeros=0, sqnr_db=None)
+    layer = base.results[0].trace[0].layer
+    sums = replace(lost, layer=layer)
+    assert list(left_range(base.results)) == []
+    assert list(left_range([replace(base.results[0], health=(sums,))])) == []
+    (said,) = left_range([replace(base.results[0], health=(sums, lost))])
+    assert said.startswith(f"{base.results[0].target.name}: 3 results of vector operations")
+    assert "'norm/square'" in said
