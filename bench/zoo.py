@@ -152,9 +152,9 @@ def page(held: dict[str, dict[str, Any]]) -> str:
         "network's calibration inputs, weights rounded to nearest, nothing tuned. 95% intervals: Wilson's for shares,",
         "else inputs drawn again. *float* is the float32 network on the same inputs. Evidence is that of the unit's",
         "arithmetic. n counts the first inputs of the data set (Magika's are sorted by type: 24 are few types).",
-        "**poor**: more than a tenth worse than float. Magika fails where values between vector operations are FP16: its",
-        "layer normalization is spelled out, and the sum of 512 squares (up to 250,000) is past FP16's 65,504. A chip that",
-        "runs it operation by operation in FP16 does the same (docs/arithmetic.md); BF16 and FP32 hold it.",
+        "**poor**: more than a tenth worse than float. Magika fails where values between vector operations are FP16:",
+        "its layer normalization is spelled out, and the sum of 512 squares (up to 250,000) is past FP16's 65,504. A",
+        "chip that runs it operation by operation in FP16 does the same (docs/arithmetic.md); BF16 and FP32 hold it.",
         "",
     ]
     for name in MODELS:
