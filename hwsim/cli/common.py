@@ -101,7 +101,13 @@ def console() -> Console:
     """Where rich tables go: as wide as the terminal, or wide enough for any table in a file or a pipe."""
     from rich.console import Console
 
-    return Console(width=None if sys.stdout.isatty() else 140)
+    class Quiet(Console):
+        """Leaves a closed pipe to the command line, which ends by it as other programs do."""
+
+        def on_broken_pipe(self) -> None:
+            raise BrokenPipeError
+
+    return Quiet(width=None if sys.stdout.isatty() else 140)
 
 
 @contextmanager

@@ -7,8 +7,10 @@ that takes its worker down each time is recorded as failed.
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 from hwsim.errors import DataError, ToolError
@@ -75,10 +77,27 @@ class Local:
         threads = max(1, len(os.sched_getaffinity(0)) // workers)
         with parallel_config(backend="loky", n_jobs=max(workers, 2), inner_max_num_threads=threads):
             pool = Parallel(return_as="generator_unordered", batch_size=1 if len(left) < 64 else "auto")
-            results = pool(delayed(_keyed)(ask, key, left[key]) for key in list(left))
+            with _interrupts_held():
+                results = pool(delayed(_keyed)(ask, key, left[key]) for key in list(left))
             for key, outcome in results:
                 left.pop(key, None)
                 yield key, outcome
+
+
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Ctrl-C waits. Processes that start here never see it: it is the parent's to say one line, and to end them."""
+    from multiprocessing import resource_tracker
+
+    from joblib.externals.loky.backend import resource_tracker as of_joblib
+
+    for tracker in (resource_tracker, of_joblib):
+        tracker.ensure_running()  # their start would let interrupts through again
+    held = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, held)
 
 
 class Cluster:
