@@ -65,6 +65,7 @@ def estimate(workload: Workload, target: Target, precision: str | None = None) -
     machine = _machine(target, spec, workload)
     table = EnergyTable.of(target, spec)
     rows, held_hz = machine.run(workload) if isinstance(machine, GpuModel) else (_walk(workload, machine, table), None)
+    held = machine.lowering.held(workload) if isinstance(machine, GpuModel) else workload
     energy = {part: workload.chips * sum(row.energy_pj[part] for row in rows) for part in COMPONENTS}
     seconds = sum(row.seconds for row in rows)
     joules = sum(energy.values()) / 1e12
@@ -85,7 +86,7 @@ def estimate(workload: Workload, target: Target, precision: str | None = None) -
         macs=workload.macs,
         evidence=_evidence(target, spec, table, sparse, workload.chips),
         held_clock_hz=held_hz or machine.clock_hz,
-        constraints=check(workload, target, seconds=seconds, joules=joules / workload.chips),
+        constraints=check(held, target, seconds=seconds, joules=joules / workload.chips),
         chips=workload.chips,
     )
 

@@ -152,6 +152,11 @@ class Lowering:
             first=first,
         )
 
+    def held(self, workload: Workload) -> Workload:
+        """What memory holds while it runs: an eager framework keeps values between kernels, and a cache of keys and
+        values without a format of its own, in the vector format."""
+        return replace(workload, ops=tuple(map(self._widened, workload.ops))) if workload.eager else workload
+
     def _widened(self, op: MatrixWork | VectorWork) -> MatrixWork | VectorWork:
         """As an eager framework stores it: results in the vector format; run-time operands too."""
         wide = self.wide_format

@@ -72,3 +72,15 @@ def test_other_chips_with_links(name: str) -> None:
     one, four = (estimate("llama2-7b", name, precision="fp16", batch=4, new_tokens=512, chips=n) for n in (1, 4))
     assert one.seconds / 4 < four.seconds < one.seconds
     assert four.evidence["energy"] == "assumed"
+
+
+def test_memory_holds_the_cache_in_the_format_that_the_framework_keeps() -> None:
+    sizes = {"precision": "fp8", "batch": 64, "context": 4096}
+    cached = 2 * 32 * 64 * 4096 * 4096
+    wide, narrow = (
+        next(limit for limit in estimate("llama2-7b", H100, **sizes, **kept).constraints if limit.name == "memory")
+        for kept in ({}, {"kv_cache": "fp8_e4m3fn"})
+    )
+    assert wide.found - narrow.found == pytest.approx(cached)
+    assert not wide.meets
+    assert narrow.meets
