@@ -1,143 +1,201 @@
-"""Bit flips and bad light on mnist-cnn, chip beside chip: ``python bench/robustness.py [--flips 100000000]`` makes
+"""What mnist-cnn withstands on six chips: attacks, bad light, strangers, flipped bits; the tables of
 reports/robustness.md.
 
-Bit flips: every chip's own storage, the same seeds for all. Corruptions: five kinds in five severities, float beside
-each chip. Accuracy is on the 2,000 test digits, bit for bit as the chip answers.
+    python -m bench.robust_training --out trained         # networks that learned to withstand; three seeds
+    python -m bench.robustness measure --out robustness --trained trained [--jobs 2] [NAME ...]
+    python -m bench.robustness write --out robustness     # reports/robustness.md
+
+``measure`` makes one JSON file a job; a job whose file is there is not run again. ``python -m bench.robustness jobs``
+lists them. Digits are spread evenly over the 2,000 test digits; seed 0. Answers are the emulator's, bit for bit.
 """
 
 from __future__ import annotations
 
 import argparse
+import fnmatch
+import json
+import os
 import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 import hwsim
-from hwsim.ir import reference
-from hwsim.robust import CORRUPTIONS, FaultRow, corrupt, fault_study
-from hwsim.robust.corruptions import SEVERITIES
-from hwsim.robust.faults import PLACES, Faults, emulate_with_faults
+from hwsim.io import Dataset, atomic
+from hwsim.quant import quantize, recipe_for
+from hwsim.report.stress import stress_dict
+from hwsim.robust import CORRUPTIONS, STRANGERS, Attack, Faults, attack, emulate_with_faults, fault_study, flip_study
+from hwsim.robust.attacks import victim, whole_victim
 from hwsim.robust.study import interval
+from hwsim.stressing import spread, stress
 
 MODEL = "mnist-cnn"
-CHIPS = ("hwsim-int4-ws16", "hwsim-int4-sm16", "hwsim-uint4-ws16", "ascend-910b4", "nvidia-h100")
-ENCODINGS = {
-    "hwsim-int4-ws16": "INT4, two's complement",
-    "hwsim-int4-sm16": "INT4, sign and magnitude",
-    "hwsim-uint4-ws16": "INT4, offset binary; UINT4 activations",
-    "ascend-910b4": "INT4, two's complement, saturating sums",
-    "nvidia-h100": "FP8 E4M3, float sums",
-}
+TRAINED_FOR = "hwsim-int4-ws16"
+CHIPS = (
+    "hwsim-int4-ws16",
+    "hwsim-int4-sm16",
+    "hwsim-uint4-ws16",
+    "ascend-910b4",
+    "nvidia-h100",
+    "hwsim-nvfp4-ws16",
+)
+FOURS = CHIPS[:3]
+"""Whose weights have four bits of one integer each."""
+SQUARED = ("hwsim-int4-ws16", "nvidia-h100")
+EPSILONS = (0.05, 0.1, 0.2)
 RATES = (1e-3, 3e-3, 1e-2)
 REPEATS = 8
-REPORT = Path(__file__).parent.parent / "reports" / "robustness.md"
+KINDS = ("plain", "adversarial", "exposure", "energy")
+SEEDS = (0, 1, 2)
 
 
-def percent(row: FaultRow) -> str:
-    return f"{100 * row.accuracy:.2f} ({100 * row.low:.2f} to {100 * row.high:.2f})"
+def attacked(kind: str, epsilon: float) -> dict[str, Any]:
+    """Every chip and the float network, each attacked, tested on all."""
+    how = Attack(kind, epsilon, {"fgsm": 1, "pgd": 40, "square": 200}[kind])
+    chips = SQUARED if kind == "square" else CHIPS
+    return stress_dict(stress(MODEL, list(chips), attacks=[how], limit=200 if kind == "square" else 500))
 
 
-def faults(digits: int, repeats: int) -> list[str]:
-    """Tables of accuracy under bit flips, by place."""
-    data = hwsim.load_data(MODEL).head(digits)
+def light(chip: str) -> dict[str, Any]:
+    """Corruptions and strangers on one chip, float beside it."""
+    return stress_dict(stress(MODEL, chip, corruptions=list(CORRUPTIONS), others=list(STRANGERS), limit=1000))
+
+
+def faults(chip: str, digits: int = 500) -> dict[str, Any]:
+    """Accuracy under bit flips by place and rate; on four-bit chips by bit of a weight too."""
+    data, held = spread(hwsim.load_data(MODEL), digits), (hwsim.quantize(MODEL, chip), hwsim.load_target(chip))
+    rows = fault_study([held], data, rates=RATES, repeats=REPEATS)
+    bits = [(bit,) for bit in range(4)]
+    each = fault_study([held], data, rates=(0.03,), places=("weights",), bits=bits, repeats=REPEATS)
+    return {"rows": [asdict(row) for row in rows], "bits": [asdict(row) for row in each] if chip in FOURS else []}
+
+
+def flips(wanted: int = 100_000_000, digits: int = 2000) -> dict[str, Any]:
+    """Every single flip of what 2,000 digits store; then ``wanted`` flips through whole networks. Its own time."""
+    data = hwsim.load_data(MODEL).inputs[:digits]
     chips = [(hwsim.quantize(MODEL, name), hwsim.load_target(name)) for name in CHIPS]
-    rows = fault_study(chips, data, rates=RATES, repeats=repeats)
-    text = []
-    for place in PLACES:
-        text += [f"\n### {place}\n", "| encoding | no faults | " + " | ".join(f"rate {r:g}" for r in RATES) + " |"]
-        text.append("|---" * (len(RATES) + 2) + "|")
-        held = {name: [row for row in rows if row.target == name and row.place == place] for name in CHIPS}
-        for name in sorted(CHIPS, key=lambda n: held[n][-1].harm):
-            cells = " | ".join(percent(row) for row in held[name])
-            text.append(f"| {ENCODINGS[name]} | {100 * held[name][0].clean:.2f} | {cells} |")
-    total = sum(row.flips for row in rows)
-    text.append(f"\n{total:,} bits flipped in these tables; {repeats} draws a cell, {digits} digits each.")
-    return text
-
-
-def bits(digits: int, repeats: int) -> list[str]:
-    """Which bit of a weight hurts, by encoding."""
-    data = hwsim.load_data(MODEL).head(digits)
-    text = ["\n### Which bit of a weight\n", "Each bit alone, rate 0.03; accuracy, %, with its 95 % interval.\n"]
-    text += ["| encoding | bit 0 | bit 1 | bit 2 | bit 3 (sign) |", "|---|---|---|---|---|"]
-    for name in CHIPS[:3]:
-        chip = [(hwsim.quantize(MODEL, name), hwsim.load_target(name))]
-        rows = fault_study(
-            chip, data, rates=(0.03,), places=("weights",), bits=[(bit,) for bit in range(4)], repeats=repeats
-        )
-        text.append(f"| {ENCODINGS[name]} | " + " | ".join(percent(row) for row in rows) + " |")
-    return text
-
-
-def many(wanted: int) -> list[str]:
-    """Activation faults until ``wanted`` bits have flipped, shared among the encodings; how often answers stay."""
-    data = hwsim.load_data(MODEL)
-    begun = time.perf_counter()
-    rows, total = [], 0
-    for name in CHIPS:
-        graph, target = hwsim.quantize(MODEL, name), hwsim.load_target(name)
-        clean = hwsim.emulate(graph, target, data.inputs).output.argmax(1)
-        shares, flips, seed = [], 0, 0
-        while flips < wanted / len(CHIPS) or len(shares) < 3:
-            run, more = emulate_with_faults(graph, target, data.inputs, Faults("activations", 0.1, seed=seed))
+    for graph, chip in chips:
+        hwsim.emulate(graph, chip, data[:2])  # compile before the clock starts
+    begun, load = time.perf_counter(), os.getloadavg()[0]
+    every = [asdict(row) for graph, chip in chips for row in flip_study(graph, chip, data)]
+    first = time.perf_counter() - begun
+    rows, begun = [], time.perf_counter()
+    for graph, chip in chips:
+        clean = hwsim.emulate(graph, chip, data).output.argmax(1)
+        shares, count = [], 0
+        # Formats differ in how many flips a digit has room for; a small share is enough of those with few.
+        while len(shares) < 4 or (count < wanted / len(chips) and len(shares) < 16):
+            run, more = emulate_with_faults(graph, chip, data, Faults("activations", 0.01, seed=len(shares)))
             shares.append(float(np.mean(run.output.argmax(1) == clean)))
-            flips, seed = flips + more, seed + 1
-        rows.append((name, flips, len(shares), *interval(shares)))
-        total += flips
-    took = time.perf_counter() - begun
-    text = [f"\n### {total:,} flips\n"]
-    text.append(
-        f"Every tenth bit of every stored activation, {total:,} flips through the network in {took:.0f} s "
-        "(two cores): how often the answer stays.\n"
+            count += more
+        mean, low, high = interval(shares)
+        rows.append({"target": chip.name, "flips": count, "runs": len(shares), "stay": mean, "low": low, "high": high})
+    return {
+        "every": every,
+        "every_s": first,
+        "through": rows,
+        "through_s": time.perf_counter() - begun,
+        "digits": len(data),
+        "threads": int(os.environ.get("NUMBA_NUM_THREADS", os.cpu_count() or 1)),
+        "load": [load, os.getloadavg()[0]],
+    }
+
+
+def withstands(kind: str, seed: int, trained: Path) -> dict[str, Any]:
+    """A trained network (or ``ptq``: none) on its chip: clean, attacked, in bad light, among strangers."""
+    if kind == "ptq":
+        model: Any = hwsim.quantize(MODEL, TRAINED_FOR)
+    else:
+        model = trained / f"{kind}-seed{seed}" / "model.qir"
+    hard = kind in ("ptq", "plain", "adversarial")
+    whole = hwsim.load_data(MODEL)
+    attacks = [Attack("pgd", 0.1, 40)] if hard else []
+    found = stress_dict(stress(model, TRAINED_FOR, whole, attacks=attacks, seed=seed))
+    small = [Attack("pgd", epsilon, 40) for epsilon in (0.05, 0.2)] + [Attack("square", 0.1, 300)]
+    others = stress(
+        model,
+        TRAINED_FOR,
+        whole,
+        attacks=small if hard else [],
+        corruptions=list(CORRUPTIONS) if hard else (),
+        others=list(STRANGERS),
+        limit=500,
+        seed=seed,
     )
-    text += [
-        "| encoding | flips | runs of 2,000 digits | answers that stay, % | 95 % interval |",
-        "|---|---|---|---|---|",
-    ]
-    for name, flips, runs, mean, low, high in sorted(rows, key=lambda row: -row[3]):
-        text.append(
-            f"| {ENCODINGS[name]} | {flips:,} | {runs} | {100 * mean:.2f} | {100 * low:.2f} to {100 * high:.2f} |"
-        )
-    return text
+    return {"kind": kind, "seed": seed, "whole": found, "part": stress_dict(others), **moved(model, hard, seed)}
 
 
-def light() -> list[str]:
-    """Accuracy under each corruption and severity."""
-    data, graph = hwsim.load_data(MODEL), hwsim.load_model(MODEL)
-    chips = {name: (hwsim.quantize(MODEL, name), hwsim.load_target(name)) for name in CHIPS}
-    text = ["| corruption | severity | float32 | " + " | ".join(CHIPS) + " |", "|---" * (3 + len(CHIPS)) + "|"]
-    for kind, held in CORRUPTIONS.items():
-        for severity in SEVERITIES:
-            x = corrupt(data.inputs, kind, severity, seed=severity)
-            plain = reference.run(graph, {graph.inputs[0]: x})[graph.outputs[0]]
-            cells = [plain, *(hwsim.emulate(g, t, x).output for g, t in chips.values())]
-            shares = " | ".join(f"{100 * float(np.mean(c.argmax(1) == data.labels)):.2f}" for c in cells)
-            text.append(f"| {kind} | {severity} ({held.strengths[severity - 1]:g} {held.unit}) | {shares} |")
-    return text
+def moved(model: Any, hard: bool, seed: int) -> dict[str, Any]:
+    """How a network answers to what was made against the float network."""
+    if not hard:
+        return {}
+    data, graph, chip = spread(hwsim.load_data(MODEL), 500), hwsim.load_model(MODEL), hwsim.load_target(TRAINED_FOR)
+    rule = recipe_for(chip)
+    first = quantize(graph, rule, hwsim.zoo.data(MODEL, "calib").inputs)
+    held = model if not isinstance(model, Path) else hwsim.load_model(model)
+    made = attack(whole_victim(graph, first, rule), data.inputs, _labels(data), Attack("pgd", 0.1, 40, seed))
+    right = victim(held, chip, rule).scores(made).argmax(1) == data.labels
+    return {"from_float": {"right": int(right.sum()), "n": len(data)}}
+
+
+def _labels(data: Dataset) -> Any:
+    assert data.labels is not None
+    return data.labels
+
+
+def jobs(trained: Path) -> dict[str, Callable[[], dict[str, Any]]]:
+    """Name -> job."""
+    found: dict[str, Callable[[], dict[str, Any]]] = {}
+    for epsilon in EPSILONS:
+        found |= {f"attack-{kind}-{epsilon:g}": partial(attacked, kind, epsilon) for kind in ("pgd", "fgsm")}
+    found |= {f"attack-square-{epsilon:g}": partial(attacked, "square", epsilon) for epsilon in EPSILONS[1:]}
+    found |= {f"light-{chip}": partial(light, chip) for chip in reversed(CHIPS)}
+    found |= {f"faults-{chip}": partial(faults, chip) for chip in reversed(CHIPS)}
+    found["trained-ptq-seed0"] = partial(withstands, "ptq", 0, trained)
+    for kind in KINDS:
+        found |= {f"trained-{kind}-seed{seed}": partial(withstands, kind, seed, trained) for seed in SEEDS}
+    found["flips"] = flips
+    return found
+
+
+def run(name: str, trained: Path, out: Path) -> str:
+    """Do one job; a line about it."""
+    path = out / f"{name}.json"
+    if path.exists():
+        return f"{name}: there already"
+    begun = time.perf_counter()
+    found = jobs(trained)[name]()
+    atomic.write(path, (json.dumps(found, indent=1) + "\n").encode(), hwsim.HwsimError)
+    return f"{name}: {time.perf_counter() - begun:.0f} s"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--flips", type=int, default=100_000_000, help="of the large run")
-    parser.add_argument("--digits", type=int, default=1000, help="of each draw in the tables")
-    parser.add_argument("--repeats", type=int, default=REPEATS)
-    options = parser.parse_args()
-    text = [
-        "# Robustness of mnist-cnn: bit flips and bad light\n",
-        f"`python bench/robustness.py --flips {options.flips} --digits {options.digits} --repeats {options.repeats}`; "
-        "seeds 0 and up. Accuracy in %, with 95 % intervals of Student's t over draws of the faults.\n",
-        "## Bit flips\n",
-        "Each bit of the place flips with the rate. Weights flip once a draw, the rest anew for each input.",
-        *faults(options.digits, options.repeats),
-        *bits(options.digits, options.repeats),
-        *many(options.flips),
-        "\n## Bad light\n",
-        "Accuracy, %, on 2,000 test digits. Attacks are not in this report yet.\n",
-        *light(),
-    ]
-    REPORT.write_text("\n".join(text) + "\n")
-    print(REPORT)
+    parser.add_argument("what", choices=("measure", "write", "jobs"))
+    parser.add_argument("names", nargs="*", metavar="NAME", help="jobs; * stands for any letters")
+    parser.add_argument("--out", type=Path, default=Path("robustness"))
+    parser.add_argument("--trained", type=Path, default=Path("trained"))
+    parser.add_argument("--jobs", type=int, default=2)
+    options = parser.parse_intermixed_args()
+    known = list(jobs(options.trained))
+    wanted = [n for n in known if not options.names or any(fnmatch.fnmatch(n, given) for given in options.names)]
+    if options.what == "jobs":
+        print("\n".join(known))
+    elif options.what == "write":
+        from bench.robustness_report import write
+
+        print(write(options.out))
+    else:
+        options.out.mkdir(parents=True, exist_ok=True)
+        with ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn")) as pool:
+            for line in pool.map(partial(run, trained=options.trained, out=options.out), wanted):
+                print(line, flush=True)
 
 
 if __name__ == "__main__":
