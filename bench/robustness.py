@@ -15,6 +15,8 @@ import argparse
 import fnmatch
 import json
 import os
+import platform
+import re
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
@@ -88,9 +90,9 @@ def flips(wanted: int = 100_000_000, digits: int = 2000) -> dict[str, Any]:
     rows, begun = [], time.perf_counter()
     for graph, chip in chips:
         clean = hwsim.emulate(graph, chip, data).output.argmax(1)
-        shares, count = [], 0
-        # Formats differ in how many flips a digit has room for; a small share is enough of those with few.
-        while len(shares) < 4 or (count < wanted / len(chips) and len(shares) < 16):
+        shares, count, more = [], 0, 0
+        # Where a run has room for few flips, four runs say enough; the others make up for it.
+        while len(shares) < 4 or (count < wanted / (len(chips) - 1) and more > wanted / 200):
             run, more = emulate_with_faults(graph, chip, data, Faults("activations", 0.01, seed=len(shares)))
             shares.append(float(np.mean(run.output.argmax(1) == clean)))
             count += more
@@ -102,9 +104,16 @@ def flips(wanted: int = 100_000_000, digits: int = 2000) -> dict[str, Any]:
         "through": rows,
         "through_s": time.perf_counter() - begun,
         "digits": len(data),
+        "processor": processor(),
         "threads": int(os.environ.get("NUMBA_NUM_THREADS", os.cpu_count() or 1)),
         "load": [load, os.getloadavg()[0]],
     }
+
+
+def processor() -> str:
+    """Its maker's name for it."""
+    found = re.search(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text())
+    return found[1] if found else platform.machine()
 
 
 def withstands(kind: str, seed: int, trained: Path) -> dict[str, Any]:
