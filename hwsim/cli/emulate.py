@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from hwsim.cli.attention import attention_table, write_attention
 from hwsim.cli.common import console, emit_json, json_option, progress, writable_folder
 from hwsim.cli.recipe_options import Choices, recipe_options
 
@@ -41,7 +42,17 @@ from hwsim.cli.recipe_options import Choices, recipe_options
     is_flag=True,
     help="Say which causes and layers the loss comes from, on the first 256 inputs or --limit of them.",
 )
-@click.option("--out", metavar="DIR", help="Write report.html and run.json there; with --why also why-TARGET.html.")
+@click.option(
+    "--attention",
+    is_flag=True,
+    help="Show what becomes of each head of attention, on the first 16 inputs or --limit of them.",
+)
+@click.option(
+    "--out",
+    metavar="DIR",
+    help="Write report.html and run.json there; with --why also why-TARGET.html, with --attention also "
+    "attention-TARGET.json.",
+)
 @json_option
 @click.pass_context
 def command(
@@ -56,6 +67,7 @@ def command(
     batch: int,
     backend: str,
     why: bool,
+    attention: bool,
     out: str | None,
     as_json: bool,
 ) -> None:
@@ -69,9 +81,26 @@ def command(
     if why and backend == "rtl":
         raise click.UsageError("--why swaps the golden model's arithmetic; it goes without --backend rtl")
     recipe = None if choices.plain else choices.recipe
-    reasons = []
+    reasons, studies = [], []
     folder = writable_folder(out) if out is not None else None
     with progress() as show:
+        if attention:
+            from hwsim.attending import attend
+
+            studies = [
+                attend(
+                    model,
+                    target,
+                    data,
+                    calibration=calibration,
+                    precision=precision,
+                    calibrator=choices.calibrator,
+                    recipe=recipe,
+                    limit=limit,
+                    progress=show,
+                )
+                for target in targets
+            ]
         comparison = compare(
             model,
             list(targets),
@@ -110,15 +139,21 @@ def command(
         for reason in reasons:
             for suffix in (".json", ".html"):
                 write_why(reason, folder / f"why-{reason.target.name}{suffix}")
-    if as_json and why:
-        found = {"comparison": to_json(comparison), "why": [why_dict(reason) for reason in reasons]}
-        emit_json("hwsim.emulate.why/1", found)
+        for study in studies:
+            write_attention(study, folder / f"attention-{study.target}.json")
+    if as_json and (why or attention):
+        found: dict[str, object] = {"comparison": to_json(comparison)}
+        found |= {"why": [why_dict(reason) for reason in reasons]} if why else {}
+        found |= {"attention": [study.to_dict() for study in studies]} if attention else {}
+        emit_json("hwsim.emulate.attention/1" if attention else "hwsim.emulate.why/1", found)
     elif as_json:
         click.echo(dumps(comparison), nl=False)
     else:
         print_comparison(comparison, console())
         for reason in reasons:
             print_why(reason, console())
+        for study in studies:
+            click.echo(attention_table(study))
         if folder is not None:
             for reason in reasons:
                 click.echo(str(folder / f"why-{reason.target.name}.html"))
