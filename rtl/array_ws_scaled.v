@@ -21,7 +21,7 @@ module array_ws_scaled #(
     parameter P_W   = 9,
     parameter LSB   = 2,
     parameter F     = 25,
-    parameter FLOOR = -133,
+    parameter integer FLOOR = -133,
     parameter SE    = 4,
     parameter SM    = 3
 ) (

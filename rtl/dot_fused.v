@@ -12,7 +12,7 @@
 module dot_fused #(
     parameter L       = 32,
     parameter F       = 13,
-    parameter FLOOR   = -133,
+    parameter integer FLOOR   = -133,
     parameter EA      = 4,
     parameter MA      = 3,
     parameter NAN_A   = 1,

@@ -16,7 +16,7 @@ module dot_scaled #(
     parameter P_W   = 9,
     parameter LSB   = 2,
     parameter F     = 35,
-    parameter FLOOR = -139,
+    parameter integer FLOOR = -139,
     parameter SE    = 4,
     parameter SM    = 3
 ) (

@@ -29,7 +29,7 @@ module mac_tile_axis #(
     parameter SCALED   = 0,
     parameter LSB      = 2,
     parameter F        = 25,
-    parameter FLOOR    = -133,
+    parameter integer FLOOR    = -133,
     parameter SE       = 4,
     parameter SM       = 3
 ) (

@@ -11,8 +11,8 @@ module requantizer #(
     parameter ACC_W          = 32,
     parameter MUL_W          = 31,
     parameter OUT_W          = 4,
-    parameter LEAST          = -8,
-    parameter MOST           = 7,
+    parameter integer LEAST  = -8,
+    parameter integer MOST   = 7,
     parameter ROUND          = 0,
     parameter SIGN_MAGNITUDE = 0
 ) (

@@ -15,7 +15,7 @@ module scale_add #(
     parameter D_W   = 13,
     parameter LSB   = 2,
     parameter F     = 25,
-    parameter FLOOR = -133,
+    parameter integer FLOOR = -133,
     parameter SE    = 4,
     parameter SM    = 3
 ) (

@@ -141,15 +141,23 @@ def prove(units: tuple[str, ...], every: bool, array: bool, sources: tuple[str, 
         click.get_current_context().exit(1)
 
 
+WHY = {
+    "equal": "makes no difference (proved)",
+    "differs": "found by the equivalence proof alone",
+    "open": "the equivalence proof gave no answer in time",
+}
+
+
 @command.command("mutate", epilog="Example: hwsim rtl mutate pe_ws")
 @click.argument("modules", metavar="[MODULE]...", nargs=-1)
 @click.option("--mutants", type=click.IntRange(min=1), default=240, show_default=True, help="Of each module.")
+@click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Processes at the same time.")
 @json_option
-def mutate_(modules: tuple[str, ...], mutants: int, as_json: bool) -> None:
+def mutate_(modules: tuple[str, ...], mutants: int, jobs: int, as_json: bool) -> None:
     """Change a module in many small ways and see that each is found. The exit status is 1 below 97 %."""
     from hwsim.verify.mutate import mutate, subjects
 
-    found = [mutate(module, mutants=mutants) for module in _told(modules or tuple(subjects()), "module")]
+    found = [mutate(module, mutants=mutants, jobs=jobs) for module in _told(modules or tuple(subjects()), "module")]
     columns: list[tuple[str, Callable[[Any], str]]] = [
         ("module", lambda row: row.module),
         ("checked as", lambda row: row.unit),
@@ -162,8 +170,7 @@ def mutate_(modules: tuple[str, ...], mutants: int, as_json: bool) -> None:
     if not as_json:
         for report in found:
             for survivor in report.survivors:
-                why = "makes no difference (proved)" if survivor.equivalent else "found by the equivalence proof alone"
-                click.echo(f"{report.module}: survived: {survivor.change}: {why}")
+                click.echo(f"{report.module}: survived: {survivor.change}: {WHY[survivor.verdict]}")
     if any(report.rate < 0.97 for report in found):
         click.get_current_context().exit(1)
 

@@ -120,7 +120,7 @@ def run_cases(
         packed = {name: np.concatenate([rows, np.repeat(rows[-1:], latency, axis=0)]) for name, rows in packed.items()}
         read = read + latency
     outputs = [port.name for port in unit.outputs]
-    seen, known = _driven(design, packed, outputs, clocked, sim, seed, wave)
+    seen, known = drive_ports(design, packed, outputs, clocked, sim, seed, wave)
     sizes = {port.name: -(-port.bits * port.lanes // 8) for port in unit.outputs}
     cut = {name: np.ascontiguousarray(rows[read, : sizes[name]]) for name, rows in seen.items()}
     return cut, known[read], len(next(iter(packed.values()))) if clocked else 0
@@ -144,7 +144,7 @@ def _with_rows(
     return every, np.arange(cases) * span + span - 1
 
 
-def _driven(
+def drive_ports(
     design: Design,
     inputs: Mapping[str, NDArray[np.uint8]],
     outputs: list[str],
@@ -153,6 +153,10 @@ def _driven(
     seed: int,
     wave: Path | None,
 ) -> tuple[dict[str, NDArray[np.uint8]], NDArray[np.bool_]]:
+    """What each output shows, uint8 [cases, bytes], and in which cases no bit of them is unknown.
+
+    With a clock a case is a cycle, and what it shows stands before its inputs are taken.
+    """
     count = len(next(iter(inputs.values())))
     if SIMULATORS[sim].compiled:
         from hwsim.verify.compiled import Compiled

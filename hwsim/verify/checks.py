@@ -15,7 +15,7 @@ from hwsim.verify.compare import NOTHING, UNKNOWN, Outcome, compare_rows, differ
 from hwsim.verify.coverage import pe_points
 from hwsim.verify.drive import Array, Codes, Scales, StreamRun, Sums, run_replay, run_stream, sum_dtype
 from hwsim.verify.multipliers import MULTIPLIERS, fixed_point, is_finite
-from hwsim.verify.output_stationary import output_stationary
+from hwsim.verify.output_stationary import output_stationary, output_stationary_pe, output_stationary_reset
 from hwsim.verify.result import Point
 from hwsim.verify.script import ArrayScript, finite_codes, pe_script
 
@@ -148,15 +148,16 @@ def reset(plan: Plan) -> Outcome:
     return _replay(plan, script).reaching(tuple(reached))
 
 
+OUTPUT_STATIONARY = (output_stationary, output_stationary_reset, output_stationary_pe)
 CHECKS: Mapping[str, Callable[[Plan], Outcome]] = {
     check.__name__: check
-    for check in (pe_exhaustive, corner_tiles, random_tiles, k_chain, gaps, reset, output_stationary)
+    for check in (pe_exhaustive, corner_tiles, random_tiles, k_chain, gaps, reset, *OUTPUT_STATIONARY)
 }
 
 
 def checks_of(unit: RtlUnit) -> Mapping[str, Callable[[Plan], Outcome]]:
     """The checks of a unit: with block scales, those of the array that has them."""
-    without = (pe_exhaustive, output_stationary) if unit.scaled else ()
+    without = (pe_exhaustive, *OUTPUT_STATIONARY) if unit.scaled else ()
     return {name: check for name, check in CHECKS.items() if check not in without}
 
 

@@ -148,8 +148,8 @@ def _points(unit: FusedUnit, values: Values, d: NDArray[np.int64]) -> tuple[Poin
     top = unit.accumulator_dtype.itemsize * 8 - 1
     low = (1 << top) - 1
     field = {"fp32": 0x7F800000, "fp16": 0x7C00}[unit.accumulator]
-    products = _values(unit.a_format)[a] * _values(unit.b_format)[b]
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore"):  # 0 times infinity
+        products = _values(unit.a_format)[a] * _values(unit.b_format)[b]
         zero = np.nansum(products, axis=1) == 0
     special = ~np.isfinite(products).all(axis=1)
     start = c[:, 0]

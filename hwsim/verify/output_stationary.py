@@ -1,7 +1,9 @@
-"""The check of ``rtl/array_os.v``: random tiles back to back and with gaps, every sum and the cycle of every row."""
+"""The checks of ``rtl/array_os.v`` and ``rtl/pe_os.v``: tiles back to back, with gaps, cut off by resets; every sum and
+the cycle of every row, and every output of an element."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,17 +12,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwsim.errors import ToolError
-from hwsim.verify.catalog import array_parameters
-from hwsim.verify.compare import Outcome, Rows, compare_rows, golden
-from hwsim.verify.drive import Array, Codes, Sums, pack_lanes, run_replay, sum_dtype
+from hwsim.verify.cases import drive_ports
+from hwsim.verify.catalog import array_parameters, pe_parameters
+from hwsim.verify.compare import UNKNOWN, Outcome, Rows, compare_rows, golden, operands
+from hwsim.verify.drive import Array, Codes, Sums, pack_lanes, run_replay, sum_dtype, unpack_lanes
+from hwsim.verify.result import Point
 from hwsim.verify.script import finite_codes
 from hwsim.verify.simulator import Design
 
 if TYPE_CHECKING:
     from hwsim.verify.checks import Plan
 
-TOP = "array_os"
+TOP, PE = "array_os", "pe_os"
 GAPPED = 8
+RESETS = 4
+"""Tiles that are cut off in each of their three phases."""
+PE_CYCLES = 1000
 
 
 def os_design(array: Array) -> Design:
@@ -101,23 +108,45 @@ def os_matmul(array: Array, a: Codes, b: Codes) -> tuple[Sums, int]:
 
 def output_stationary(plan: Plan) -> Outcome:
     """``tiles`` tiles of rows x cols with K = m on the output-stationary array back to back, then some with gaps."""
-    array, k, rng = plan.array, plan.m, plan.rng("output_stationary")
-    rows, cols, tiles = array.rows, array.cols, plan.tiles + GAPPED
+    rng, tiles = plan.rng("output_stationary"), plan.tiles + GAPPED
+    pauses = np.zeros((tiles, plan.m), np.int64)
+    pauses[plan.tiles :] = rng.integers(0, 3, (GAPPED, plan.m))
+    return _tiles(plan, rng, pauses)
+
+
+def output_stationary_reset(plan: Plan) -> Outcome:
+    """rst at a random cycle of stream, wait and drain: the rows still due never come, and the next tile is right."""
+    rng, array = plan.rng("output_stationary_reset"), plan.array
+    # the last k is taken, the sums wait until the far corner has its own, then the rows leave
+    leaves = plan.m + array.rows + array.cols - 1
+    spans = ((1, plan.m), (plan.m, leaves), (leaves, leaves + array.rows))
+    cuts = np.array([rng.integers(*span) for span in spans * RESETS for _ in range(2)]).reshape(-1, 2)
+    cuts[:, 1] = 0  # every other tile runs to its end
+    reached = (Point(f"reset in {phase}", RESETS) for phase in ("stream", "wait", "drain"))
+    return _tiles(plan, rng, np.zeros((cuts.size, plan.m), np.int64), cuts.ravel()).reaching(tuple(reached))
+
+
+def _tiles(plan: Plan, rng: np.random.Generator, pauses: NDArray[np.int64], cuts: Any = None) -> Outcome:
+    """Random tiles with ``pauses`` [tiles, k] before each k; ``cuts`` [tiles]: cycles from first k to reset."""
+    array, k = plan.array, plan.m
+    rows, cols, tiles = array.rows, array.cols, len(pauses)
     a_codes, w_codes = finite_codes(array.unit)
     a = a_codes[rng.integers(0, len(a_codes), (tiles, rows, k), dtype=np.uint8)]
     w = w_codes[rng.integers(0, len(w_codes), (tiles, k, cols), dtype=np.uint8)]
     zero = np.zeros((tiles, rows, cols), sum_dtype(array.width("ACC_W")))
     sums = golden(array.unit, a, w, zero)
-    pauses = np.zeros((tiles, k), np.int64)
-    pauses[plan.tiles :] = rng.integers(0, 3, (GAPPED, k))
     script = os_script(array, a, w, pauses)
+    due = np.ones((tiles, rows), np.bool_)
+    if cuts is not None:
+        script, due = _cut(script, np.asarray(cuts))
     cycles = len(script.inputs["rst"])
+    kept = due.ravel()
     expected = Rows(
-        cycles=script.due.ravel(),
-        a=a[:, ::-1].reshape(-1, k),
-        w=np.repeat(w, rows, axis=0),
-        c=zero.reshape(-1, cols),
-        sums=sums[:, ::-1].reshape(-1, cols),
+        cycles=script.due.ravel()[kept],
+        a=a[:, ::-1].reshape(-1, k)[kept],
+        w=np.repeat(w, rows, axis=0)[kept],
+        c=zero.reshape(-1, cols)[kept],
+        sums=sums[:, ::-1].reshape(-1, cols)[kept],
     )
 
     def run(upto: int, wave: Path | None = None) -> Any:
@@ -128,3 +157,97 @@ def output_stationary(plan: Plan) -> Outcome:
     got = run(cycles)
     outcome, when = compare_rows(array.unit, expected, got.cycles, got.lanes, got.known, cycles)
     return outcome.recorded_by(lambda wave: run(min(when + 3, cycles), wave))
+
+
+def _cut(script: OsScript, cuts: NDArray[np.int64]) -> tuple[OsScript, NDArray[np.bool_]]:
+    """The same script with a reset ``cuts`` cycles after a tile's first (0: none), and the next tile right behind it.
+
+    What a tile would have presented or shown from then on falls out; which rows are due is the second of the two.
+    """
+    ends = script.due[:, -1]
+    begins = np.concatenate([[script.began], ends[:-1]])
+    kept = np.ones(len(script.inputs["rst"]), np.bool_)
+    rst = script.inputs["rst"].copy()
+    valid = script.inputs["k_valid"].copy()
+    for begin, end, cut in zip(begins, ends, cuts, strict=True):
+        if cut:
+            rst[begin + cut] = 1
+            valid[begin + cut] = 0
+            kept[begin + cut + 1 : end] = False
+    inputs = {**script.inputs, "rst": rst, "k_valid": valid}
+    moved = np.cumsum(kept) - 1
+    # the row that stands in the cycle of the reset has left already
+    due = (cuts[:, None] == 0) | (script.due <= (begins + cuts)[:, None])
+    shorter = {name: values[kept] for name, values in inputs.items()}
+    return OsScript(shorter, script.began, moved[script.due]), due
+
+
+def output_stationary_pe(plan: Plan) -> Outcome:
+    """One element driven at random, resets and drains among it: every output in every cycle."""
+    array, rng = plan.array, plan.rng("output_stationary_pe")
+    bits = {"a": array.width("A_W"), "w": array.width("W_W"), "sum": array.width("ACC_W")}
+    cycles = PE_CYCLES
+    a_codes, w_codes = finite_codes(array.unit)
+    most = (1 << (bits["sum"] - 1)) - 1
+    driven = {
+        "rst": rng.random(cycles) < 0.1,
+        "drain": rng.random(cycles) < 0.2,
+        "valid_in": rng.random(cycles) < 0.6,
+        "first_in": rng.random(cycles) < 0.2,
+        "a_in": rng.choice(a_codes, cycles),
+        "w_in": rng.choice(w_codes, cycles),
+        "sum_above": rng.choice([0, most, -most - 1, *rng.integers(-most, most, 5)], cycles),
+    }
+    driven["drain"][0] = True  # the sum is unknown until something enters it
+    widths = {"a_in": bits["a"], "w_in": bits["w"], "sum_above": bits["sum"]}
+    inputs = {name: pack_lanes(held.astype(np.int64)[:, None], widths.get(name, 1)) for name, held in driven.items()}
+    design = Design.of(PE, array.sources, pe_parameters(array.unit))
+    shown = ("valid_out", "first_out", "a_out", "w_out", "sum")
+
+    def run(wave: Path | None = None) -> Any:
+        return drive_ports(design, inputs, list(shown), True, array.sim, array.seed, wave)
+
+    seen, known = run()
+    sums, told = _element(array, driven)
+    expected = {
+        "valid_out": driven["valid_in"] & ~driven["rst"],
+        "first_out": driven["first_in"],
+        "a_out": driven["a_in"],
+        "w_out": driven["w_in"],
+        "sum": sums,
+    }
+    wrong, first = np.zeros((cycles - 1, len(shown)), np.bool_), None
+    for at, port in enumerate(shown):
+        want = np.asarray(expected[port], np.int64)[:-1]
+        size = -(-bits["sum"] // 8) if port == "sum" else 1
+        raw = np.ascontiguousarray(seen[port][1:, :size])
+        got = unpack_lanes(raw, 1, bits["sum"])[:, 0] if port == "sum" else raw[:, 0]
+        wrong[:, at] = (got != want) | ~known[1:]
+        cases = np.flatnonzero(wrong[:, at])
+        if cases.size and (first is None or cases[0] < first[0]):
+            answer = str(got[cases[0]]) if known[1 + cases[0]] else UNKNOWN
+            first = (
+                int(cases[0]),
+                f"cycle {cases[0]}: {told[cases[0]]}: {port}: expected {want[cases[0]]}, got {answer}",
+            )
+    points = (Point("reset with valid_in", int((driven["rst"] & driven["valid_in"]).any())), Point("drain", 1))
+    outcome = Outcome(wrong.size, int(wrong.sum()), 0, 0, cycles, None if first is None else first[1])
+    return outcome.recorded_by(run).reaching(points)
+
+
+def _element(array: Array, driven: Mapping[str, NDArray[Any]]) -> tuple[NDArray[np.int64], list[str]]:
+    """The sum after each cycle by the golden model, and the cycle's inputs in words."""
+    held, sums, told = 0, [], []
+    for at in range(len(driven["rst"])):
+        a, w = driven["a_in"][at].reshape(1, 1), driven["w_in"][at].reshape(1, 1)
+        start = 0 if driven["first_in"][at] else held
+        marks = " ".join(name for name in ("rst", "drain", "valid_in", "first_in") if driven[name][at])
+        if driven["drain"][at]:
+            held = int(driven["sum_above"][at])
+        elif driven["valid_in"][at]:
+            held = int(golden(array.unit, a, w, np.full((1, 1), start, sum_dtype(array.width("ACC_W"))))[0, 0])
+        told.append(
+            f"{marks or 'no control'}, sum_above={driven['sum_above'][at]}, {operands(array.unit, a[0], w[0], start)}"
+        )
+        sums.append(held)
+    return np.array(sums, np.int64), told

@@ -57,8 +57,8 @@ def run_yosys(script: Sequence[str], where: str) -> str:
     return said
 
 
-def try_yosys(script: Sequence[str]) -> tuple[int, str]:
-    """Run commands, one a line; the exit status, and everything that Yosys printed.
+def try_yosys(script: Sequence[str], seconds: float | None = None) -> tuple[int, str]:
+    """Run commands, one a line, for so many ``seconds`` at most; the exit status, and everything that Yosys printed.
 
     Raises:
         ToolError: Yosys is missing.
@@ -67,7 +67,7 @@ def try_yosys(script: Sequence[str]) -> tuple[int, str]:
     with tempfile.TemporaryDirectory(prefix="hwsim-yosys-") as folder:
         path = Path(folder) / "script.ys"
         path.write_text("\n".join(script) + "\n", encoding="utf-8")
-        return _ran([*yosys.command, str(path)])
+        return _ran([*yosys.command, str(path)], seconds)
 
 
 def run_abc(commands: Sequence[str], where: str) -> str:
@@ -76,10 +76,19 @@ def run_abc(commands: Sequence[str], where: str) -> str:
     Raises:
         ToolError: ABC is missing or ends in an error.
     """
-    status, said = _ran([need_yosys().abc, "-q", "; ".join(commands)])
+    status, said = try_abc(commands)
     if status:
         raise ToolError(f"ABC: {_error(said)}", where=where)
     return said
+
+
+def try_abc(commands: Sequence[str], seconds: float | None = None) -> tuple[int, str]:
+    """Run ABC's commands for so many ``seconds`` at most; the exit status, and everything that it printed.
+
+    Raises:
+        ToolError: ABC is missing.
+    """
+    return _ran([need_yosys().abc, "-q", "; ".join(commands)], seconds)
 
 
 def read_commands(sources: Sequence[Path], top: str, parameters: Mapping[str, int | str]) -> list[str]:
@@ -101,10 +110,20 @@ def _literal(value: int | str) -> str:
     return f"{8 * len(value)}'b" + "".join(f"{byte:08b}" for byte in value.encode("ascii"))
 
 
-def _ran(command: Sequence[str]) -> tuple[int, str]:
-    done = subprocess.run(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", check=False
-    )
+def _ran(command: Sequence[str], seconds: float | None = None) -> tuple[int, str]:
+    """Exit status and what was printed; -1 and a line of ours where the time ran out."""
+    try:
+        done = subprocess.run(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            check=False,
+            timeout=seconds,
+        )
+    except subprocess.TimeoutExpired:
+        return -1, f"ERROR: no answer within {seconds:.0f} s"
     return done.returncode, done.stdout
 
 

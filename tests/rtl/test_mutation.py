@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
 
 from hwsim.errors import DataError, ToolError
 from hwsim.verify import mutate as mutation
+from hwsim.verify.mutants import Elaborated
 from hwsim.verify.mutate import MutationReport, mutate, subjects
 from tests.oracles import need_module, need_tool
 
@@ -25,7 +27,7 @@ def _tools() -> None:
 
 
 def told(report: MutationReport) -> str:
-    return "\n".join(f"{'equal' if s.equivalent else 'DIFFERS'}: {s.change}" for s in report.survivors)
+    return "\n".join(f"{s.verdict}: {s.change}" for s in report.survivors)
 
 
 def test_mutants_of_a_multiplier() -> None:
@@ -38,16 +40,16 @@ def test_mutants_of_a_multiplier() -> None:
 
 
 def test_a_module_that_fails_before_it_is_changed_is_no_baseline(monkeypatch: pytest.MonkeyPatch) -> None:
-    make = mutation._make
+    make = mutation.make
 
-    def broken(*args: object) -> list[str]:
-        changes = make(*args)  # type: ignore[arg-type]
-        path = args[3] / "mul_binary.v"  # type: ignore[operator]
+    def broken(what: Elaborated, count: int, seed: int, home: Path) -> list[str]:
+        changes = make(what, count, seed, home)
+        path = home / "mul_binary.v"
         text = path.read_text(encoding="utf-8")
         path.write_text(text.replace(".p(p)", ".p()", 1), encoding="utf-8")
         return changes
 
-    monkeypatch.setattr(mutation, "_make", broken)
+    monkeypatch.setattr(mutation, "make", broken)
     with pytest.raises(ToolError, match="fails its checks before anything is changed"):
         mutate("mul_binary", mutants=2)
 
@@ -58,8 +60,18 @@ def test_weak_checks_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
     assert report.killed == 0
     assert len(report.survivors) == report.mutants > 0
     assert report.rate < LEAST_RATE
-    assert any(not survivor.equivalent for survivor in report.survivors)
+    assert any(survivor.verdict == "differs" for survivor in report.survivors)
     assert all(survivor.change for survivor in report.survivors)
+
+
+def test_several_processes_find_what_one_finds() -> None:
+    assert mutate("mul_uint4", mutants=12, jobs=2) == mutate("mul_uint4", mutants=12)
+
+
+def test_a_module_takes_its_parameters_from_what_holds_it() -> None:
+    held = subjects()["round_float"].what
+    assert held.top == "dot_fused"
+    assert any("round_float" in line for line in held.commands())
 
 
 def test_unknown_modules_are_refused() -> None:
@@ -70,6 +82,7 @@ def test_unknown_modules_are_refused() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("module", sorted(subjects()))
 def test_mutants_of_every_module(module: str) -> None:
-    report = mutate(module)
+    report = mutate(module, jobs=os.cpu_count() or 1)
     assert report.mutants >= LEAST_MUTANTS or module in SMALL
     assert report.rate >= LEAST_RATE, told(report)
+    assert all(survivor.verdict != "open" for survivor in report.survivors), told(report)

@@ -1,0 +1,144 @@
+"""Making mutants with Yosys, and proving which of them make no difference at all.
+
+Every mutant of a module is written into one Verilog file that takes the module's place; the environment variable
+``HWSIM_MUTANT`` says which of them is switched on when a simulation starts, and 0 switches all of them off.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from hwsim.errors import ToolError
+from hwsim.verify.sources import rtl_dir, rtl_sources
+from hwsim.verify.yosys import read_commands, run_abc, run_yosys, try_abc, try_yosys
+
+SWITCH = "HWSIM_MUTANT"
+PROOF_SECONDS = 40
+"""After so long a proof counts as without an answer."""
+
+Verdict = Literal["equal", "differs", "open"]
+"""What a proof says of a mutant: it makes no difference, it makes one, or there was no answer in time."""
+
+_HEADER = re.compile(r"^module\s+\w+.*?^\);", re.MULTILINE | re.DOTALL)
+_PORTS = re.compile(r"^module mutated\((.*?)\);", re.MULTILINE)
+_CONTROL = re.compile(r"-ctrl mutsel \d+ \d+ ")
+_FIELD = re.compile(r"-(mode|cell|port|portbit|ctrlbit|wire|wirebit) (\S+)")
+
+
+@dataclass(frozen=True)
+class Elaborated:
+    """Which module is mutated, and where its parameters come from.
+
+    Attributes:
+        module: Verilog module. top: the module whose ``parameters`` are given, which holds ``module`` in some depth;
+            the same, where it is the module itself.
+    """
+
+    module: str
+    top: str
+    parameters: Mapping[str, int | str]
+
+    def commands(self) -> list[str]:
+        """Yosys commands that elaborate the module, flat, with the parameters that ``top`` gives it.
+
+        Raises:
+            ToolError: Yosys is missing, or ``top`` holds no such module, or holds it with several sets of parameters.
+        """
+        files = rtl_sources()
+        if self.module == self.top:
+            return read_commands(files, self.module, self.parameters)
+        whole = read_commands(files, self.top, self.parameters)[:2]
+        said = run_yosys([*whole, "ls"], where=f"module {self.top}").rpartition("modules:")[2]
+        named = {name for name in said.split() if re.search(rf"(^|\\){self.module}(\\|$)", name)}
+        if len(named) != 1:
+            raise ToolError(f"{self.top} holds {len(named)} kinds of {self.module}", where=f"module {self.module}")
+        return [*whole, f"hierarchy -top {named.pop()}", "proc", "flatten", f"rename -top {self.module}", "opt_clean"]
+
+
+def make(what: Elaborated, count: int, seed: int, home: Path) -> list[str]:
+    """Write ``<module>.v``, which holds every mutant, and ``base.il``, the module unchanged; the changes.
+
+    A change is a command of Yosys on ``base.il``. There are fewer than ``count`` where the module has fewer places.
+    """
+    changes = _make(what, count, seed, home, ())
+    if len(changes) < count:  # a multiplier is one cell: cut into gates, it has more places to go wrong
+        changes = _make(what, count, seed, home, ("techmap", "opt -full"))
+    return changes
+
+
+def _make(what: Elaborated, count: int, seed: int, home: Path, finer: tuple[str, ...]) -> list[str]:
+    width = (count + 1).bit_length()
+    base, listed, made = home / "base.il", home / "changes.ys", home / "made.v"
+    run_yosys(
+        [
+            *what.commands(),
+            *("opt -full", "memory -nomap", "memory_map", *finer, "rename -top mutated", "opt_clean"),
+            f'write_rtlil "{base}"',
+            f"mutate -list {count + 1} -seed {seed} -none -ctrl mutsel {width} 0 -o {listed}",
+            *(f"script {listed}", "opt_clean", f'write_verilog -noattr "{made}"'),
+        ],
+        where=f"module {what.module}",
+    )
+    # read again, as a mutant is: registers and ports are then in the same order
+    run_yosys([f'read_rtlil "{base}"', *_gates(home / "base.aig")], where=f"module {what.module}")
+    run_abc([f'read_aiger "{home / "base.aig"}"; comb; write_aiger "{home / "base.aig"}"'], f"module {what.module}")
+    found = _HEADER.search((rtl_dir() / f"{what.module}.v").read_text(encoding="utf-8"))
+    text = made.read_text(encoding="utf-8")
+    ports = _PORTS.search(text)
+    if found is None or ports is None:
+        raise ToolError("the module has no port list of its own", where=f"module {what.module}")
+    pins = ", ".join(f".{port}({port})" for port in ports.group(1).split(", ") if port != "mutsel")
+    wrapper = (
+        f"{found.group().replace('output reg ', 'output wire')}\n"
+        f"    reg [{width - 1}:0] mutsel;\n"
+        f'    initial mutsel = $c32("std::atoi(std::getenv(", "\\"{SWITCH}\\"", "))");\n'
+        f"    mutated m ({pins}, .mutsel(mutsel));\nendmodule\n"
+    )
+    (home / f"{what.module}.v").write_text(wrapper + text, encoding="utf-8")
+    lines = listed.read_text(encoding="utf-8").splitlines()
+    return [_CONTROL.sub("", line) for line in lines if "-mode none" not in line]
+
+
+def _gates(path: Path) -> list[str]:
+    """Commands that write gates and registers; none could remove a register of one mutant and not of another."""
+    return ["techmap", "dffunmap", "aigmap", f'write_aiger "{path}"']
+
+
+def verdict(change: str, home: Path) -> Verdict:
+    """Whether the changed module does the same from any state: next state and outputs, by SAT (``cec`` of ABC).
+
+    Where they differ in some state, induction over the inner signals may still prove that it is never seen.
+    """
+    from hwsim.verify.formal import equivalence
+
+    base, gold = f'read_rtlil "{home / "base.il"}"', home / "base.aig"
+    gate = home / f"{abs(hash(change))}.aig"
+    run_yosys([base, change, *_gates(gate)], where="a mutant")
+    _, said = try_abc(
+        [f'read_aiger "{gate}"; comb; write_aiger "{gate}"', f'cec -n -T {PROOF_SECONDS} "{gold}" "{gate}"'],
+        2 * PROOF_SECONDS,
+    )
+    gate.unlink()
+    if "Networks are equivalent" in said:
+        return "equal"
+    if "Verification failed" in said and "already combinational" in said:
+        return "differs"
+    script = [base, "rename mutated gold", "design -stash gold"]
+    script += [base, change, "rename mutated gate", "design -stash gate", *equivalence("gold", "gate")]
+    status, proof = try_yosys(script, PROOF_SECONDS)
+    if status == 0 and "Equivalence successfully proven!" in proof:
+        return "equal"
+    return "differs" if "Verification failed" in said else "open"
+
+
+def told(change: str) -> str:
+    """``inv of A[19] at $flatten\\adder.$add$..accumulator.v:26$11 (psum_in[19])``, without the folder."""
+    found = dict(_FIELD.findall(change))
+    cell = re.sub(r"\S*?([\w.]+\.v:\d+)", r"\1", found.get("cell", ""))
+    bit = f"[{found['portbit']}]" if "portbit" in found else ""
+    wire = f" ({found['wire']}[{found.get('wirebit', 0)}])" if "wire" in found else ""
+    return f"{found['mode']} of {found.get('port', '?')}{bit} at {cell}{wire}"
