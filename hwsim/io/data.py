@@ -124,7 +124,7 @@ def _array(archive: zipfile.ZipFile, info: zipfile.ZipInfo, where: str) -> NDArr
             version = npy.read_magic(file)
             reader = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
             shape, fortran, dtype = reader(file)
-        except (ValueError, TypeError, SyntaxError, RecursionError, TokenError) as err:
+        except (ValueError, TypeError, SyntaxError, RecursionError, TokenError, SystemError) as err:
             raise DataError(f"not a numpy array: {err}", where=where) from None
         if dtype.kind not in "uif":
             raise DataError(f"expected numbers, found {dtype}", where=where)

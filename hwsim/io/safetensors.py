@@ -45,7 +45,11 @@ def load(folder: str | os.PathLike[str], *, length: int | None = None) -> Graph:
         raise unknown(ModelError, "model_type", kind, kinds, where=str(path / "config.json"))
     build, usual = kinds[kind]
     tensors = opened(read(path), config.get("quantization_config", config.get("compression_config")))
-    return build(config, tensors, path.name, usual if length is None else length)
+    try:
+        return build(config, tensors, path.name, usual if length is None else length)
+    except ModelError as err:  # of the graph, which knows its name only
+        named = err.where is not None and err.where.startswith(str(path))
+        raise ModelError(err.message, where=err.where if named else f"{path}: {err.where}", hint=err.hint) from None
 
 
 def read(folder: Path) -> Tensors:

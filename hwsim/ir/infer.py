@@ -34,6 +34,8 @@ def conv(shapes: Sequence[Shape], attrs: Mapping[str, Any]) -> Shape:
     x, w = shapes[0], shapes[1]
     _rank(x, 4, "Conv input")
     _rank(w, 4, "Conv weight")
+    if BATCH in w:
+        raise ModelError(f"a Conv weight has no batch, found shape {list(w)}")
     group = attrs["group"]
     if x[1] != int(w[1]) * group:
         raise ModelError(f"Conv weight {list(w)} with group {group} takes {int(w[1]) * group} channels, found {x[1]}")

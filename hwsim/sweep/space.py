@@ -20,20 +20,21 @@ def choices(dimension: Range | list[Scalar] | Scalar) -> tuple[Scalar, ...]:
     """The values of a dimension that is not an interval, in order.
 
     Raises:
-        DataError: a range of more than a million values.
+        DataError: a range of more than a million values, or of numbers that no float can be.
     """
     if isinstance(dimension, list):
         return tuple(dimension)
     if not isinstance(dimension, Range):
         return (dimension,)
     if dimension.factor is not None:
-        count = math.floor(math.log(dimension.to / dimension.first) / math.log(dimension.factor) + 1e-9) + 1
         step = dimension.factor
-        _few(count)
-        return tuple(_whole(dimension.first * step**index) for index in range(count))
+        count = _few((math.log(dimension.to) - math.log(dimension.first)) / math.log(step) + 1e-9)
+        try:
+            return tuple(_whole(dimension.first * step**index) for index in range(count))
+        except OverflowError:
+            raise DataError(f"a range from {dimension.first} by factors of {step} leaves the numbers") from None
     assert dimension.step is not None
-    count = math.floor((dimension.to - dimension.first) / dimension.step + 1e-9) + 1
-    _few(count)
+    count = _few((dimension.to - dimension.first) / dimension.step + 1e-9)
     return tuple(_whole(dimension.first + index * dimension.step) for index in range(count))
 
 
@@ -52,7 +53,7 @@ def size(spec: Spec) -> int:
     """
     if spec.points is not None:
         return spec.points
-    return _few(math.prod(len(axis) for axis in _axes(spec)))
+    return _few(math.prod(len(axis) for axis in _axes(spec)) - 1)
 
 
 def key_of(point: Point) -> str:
@@ -69,10 +70,11 @@ def _axes(spec: Spec) -> list[tuple[Scalar, ...]]:
     return axes
 
 
-def _few(count: int) -> int:
-    if count > (most := limit("sweep_points")):
-        raise DataError(f"expected at most {most} points, found {count}")
-    return count
+def _few(steps: float) -> int:
+    """Points of so many steps."""
+    if steps >= (most := limit("sweep_points")):
+        raise DataError(f"expected at most {most} points, found {steps + 1:.0f}")
+    return math.floor(steps) + 1
 
 
 def _whole(value: float) -> Scalar:

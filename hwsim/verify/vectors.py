@@ -55,6 +55,8 @@ def _checked(values: NDArray[Any], port: Port, where: str) -> NDArray[Any]:
     array = np.asarray(values)
     if array.dtype.kind == "f":
         raise DataError(f"expected codes, which are whole numbers, found {array.dtype}", where=where)
+    if not array.size:
+        raise DataError(f"expected values, found shape {list(array.shape)}", where=where)
     array = array.reshape(len(array), -1) if array.ndim else array.reshape(1, 1)
     if array.shape[1] != port.lanes:
         raise DataError(f"expected {port.lanes} values a case, found {array.shape[1]}", where=where)

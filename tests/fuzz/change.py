@@ -93,7 +93,8 @@ def tree_changed(rng: np.random.Generator, tree: Any) -> tuple[str, Any]:
     way = pick(rng, ("leaf", "leaf", "leaf", "near", "drop", "rename", "graft", "wrap"))
     value = holder[key]
     if way == "near" and isinstance(value, int | float) and not isinstance(value, bool):
-        holder[key] = pick(rng, (-value, value + 1, value * 2, value * 1e30, value / 3, str(value), [value]))
+        large = float("inf") if abs(value) > 1e300 else value * 1e30
+        holder[key] = pick(rng, (-value, value + 1, value * 2, large, value // 3, str(value), [value]))
     elif way == "drop":
         del holder[key]
     elif way == "rename" and isinstance(holder, dict):

@@ -60,7 +60,7 @@ def attempt(load: Callable[[Path], Any], path: Path) -> tuple[str, str]:
         return "failed", f"ToolError: {err}"
     except HwsimError as err:
         line = str(err)
-        well = "\n" not in line and len(line) < 3 * LONGEST and str(path) in line
+        well = "\n" not in line and len(line) < 5 * LONGEST and str(path) in line
         return ("refused", line) if well else ("failed", f"not one line that names the file: {line!r:.2000}")
     except BaseException as err:
         return "failed", f"{type(err).__name__}: {err!s:.600}"
