@@ -126,7 +126,7 @@ def withstands(kind: str, seed: int, trained: Path) -> dict[str, Any]:
     whole = hwsim.load_data(MODEL)
     attacks = [Attack("pgd", 0.1, 40)] if hard else []
     found = stress_dict(stress(model, TRAINED_FOR, whole, attacks=attacks, seed=seed))
-    small = [Attack("pgd", epsilon, 40) for epsilon in (0.05, 0.2)] + [Attack("square", 0.1, 300)]
+    small = [Attack("pgd", epsilon, 40) for epsilon in (0.05, 0.2)] + [Attack("square", 0.1, 200)]
     others = stress(
         model,
         TRAINED_FOR,
