@@ -80,7 +80,7 @@ def test_equal_scores_have_the_logarithm_of_their_number_for_entropy() -> None:
 
 
 def test_gain_is_the_slope_of_the_scores() -> None:
-    """A chip that computes exactly, of queries half as large: the slope is a half, nothing is noise, and it flattens."""
+    """A chip that computes exactly, of queries half as large: slope a half, no noise, and a flatter softmax."""
     graph, half = attention(), attention(0.5)
     chip = hwsim.load_target("nvidia-h100")
     small = quantize(half, recipe_for(chip, "bf16", "minmax"), X)

@@ -102,12 +102,12 @@ def test_on_the_chips_values_outputs_are_the_emulators(decoder: Graph) -> None:
 
 
 def test_a_run_that_was_stopped_ends_with_the_same_bits(decoder: Graph, tmp_path: Path) -> None:
-    class Stopped(Exception):
+    class StopError(Exception):
         pass
 
     def stop(stage: str, done: int, total: int) -> None:
         if done == 13:
-            raise Stopped
+            raise StopError
 
     def run(**more: Any) -> QatNetwork:
         network, teacher = start(decoder)
@@ -115,7 +115,7 @@ def test_a_run_that_was_stopped_ends_with_the_same_bits(decoder: Graph, tmp_path
         return network
 
     whole = run()
-    with pytest.raises(Stopped):
+    with pytest.raises(StopError):
         run(checkpoint=tmp_path / "c.npz", progress=stop)
     again = run(checkpoint=tmp_path / "c.npz")
     for name, value in whole.state_dict().items():
