@@ -23,8 +23,9 @@ PROOF_SECONDS = 40
 Verdict = Literal["equal", "differs", "open"]
 """What a proof says of a mutant: it makes no difference, it makes one, or there was no answer in time."""
 
+_SWITCH = f'$c32("std::atoi(std::getenv(", "\\"{SWITCH}\\"", "))")'
 _HEADER = re.compile(r"^module\s+\w+.*?^\);", re.MULTILINE | re.DOTALL)
-_PORTS = re.compile(r"^module mutated\((.*?)\);", re.MULTILINE)
+_PORTS = re.compile(r"^module mutated\((.*?)\);", re.MULTILINE | re.DOTALL)
 _CONTROL = re.compile(r"-ctrl mutsel \d+ \d+ ")
 _FIELD = re.compile(r"-(mode|cell|port|portbit|ctrlbit|wire|wirebit) (\S+)")
 
@@ -91,16 +92,24 @@ def _make(what: Elaborated, count: int, seed: int, home: Path, finer: tuple[str,
     ports = _PORTS.search(text)
     if found is None or ports is None:
         raise ToolError("the module has no port list of its own", where=f"module {what.module}")
-    pins = ", ".join(f".{port}({port})" for port in ports.group(1).split(", ") if port != "mutsel")
+    pins = ", ".join(f".{port}({port})" for port in re.findall(r"\w+", ports.group(1)) if port != "mutsel")
     wrapper = (
         f"{found.group().replace('output reg ', 'output wire')}\n"
         f"    reg [{width - 1}:0] mutsel;\n"
-        f'    initial mutsel = $c32("std::atoi(std::getenv(", "\\"{SWITCH}\\"", "))");\n'
+        f"    initial mutsel = {_SWITCH};\n"
         f"    mutated m ({pins}, .mutsel(mutsel));\nendmodule\n"
     )
     (home / f"{what.module}.v").write_text(wrapper + text, encoding="utf-8")
     lines = listed.read_text(encoding="utf-8").splitlines()
     return [_CONTROL.sub("", line) for line in lines if "-mode none" not in line]
+
+
+def fixed(made: Path, mutant: int) -> Path:
+    """The file for a simulator that does not run C++: one mutant is switched on for good."""
+    path = made.parent / str(mutant) / made.name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(made.read_text(encoding="utf-8").replace(_SWITCH, str(mutant)), encoding="utf-8")
+    return path
 
 
 def _gates(path: Path) -> list[str]:

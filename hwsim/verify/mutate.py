@@ -20,9 +20,11 @@ from pathlib import Path
 from typing import Any
 
 from hwsim.errors import DataError, ToolError, unknown
-from hwsim.verify.catalog import array_parameters, pe_parameters, rtl_unit
+from hwsim.verify.catalog import RTL_UNITS, array_parameters, pe_parameters, rtl_unit
 from hwsim.verify.multipliers import MULTIPLIERS
-from hwsim.verify.mutants import SWITCH, Elaborated, Verdict, make, told, verdict
+from hwsim.verify.mutants import SWITCH, Elaborated, Verdict, fixed, make, told, verdict
+from hwsim.verify.simulator import SIMULATORS
+from hwsim.verify.tile_engine import ENGINES, EnginePlan
 
 MUTANTS = 240
 SHAPE = 4
@@ -36,16 +38,18 @@ class Subject:
 
     Attributes:
         what: the module. unit: what ``verify_rtl`` is asked to prove; checks: those it runs, quick ones first; None for
-            all of a module that answers case by case.
+            all of a module that answers case by case. sim: the simulator that runs them.
     """
 
     what: Elaborated
     unit: str
     checks: tuple[str, ...] | None = None
+    sim: str = "verilator"
 
 
 ARRAY_CHECKS = ("random_tiles", "gaps", "reset", "corner_tiles", "k_chain")
 OS_CHECKS = ("output_stationary", "output_stationary_reset", "output_stationary_pe")
+ENGINE_CHECKS = ("reloads", "resets", "packets", "operands")
 DOT_CHECKS = ("random", "corners")
 """The quick ones first."""
 
@@ -74,6 +78,16 @@ def _subjects() -> Iterator[Subject]:
         ("zero_point", "zero_point", None),
     ):
         yield _case(module, unit, checks)
+
+    for module in ("tile_controller", "mac_tile_axis"):
+        what = Elaborated(module, "mac_tile_axis", engine_parameters())
+        yield Subject(what, "mac_tile_axis", ENGINE_CHECKS, "icarus")
+
+
+def engine_parameters() -> Mapping[str, int | str]:
+    """Parameters of the tile engine that ``verify`` checks by that name."""
+    plan = EnginePlan(ENGINES["mac_tile_axis"], (), "icarus", 0, 0)
+    return dict(plan.design().parameters)
 
 
 def _of(
@@ -183,18 +197,20 @@ def _workers(jobs: int) -> Iterator[Callable[..., Iterator[Any]]]:
 def _passes(subject: Subject, bad: Path, mutant: int) -> bool:
     from hwsim.verify.verify import verify_rtl
 
-    rows = SHAPE if "hwsim.rtl" in subject.unit and not rtl_unit(subject.unit).scaled else None
-    with _switched(mutant):
+    plain = subject.unit in RTL_UNITS and not RTL_UNITS[subject.unit].scaled
+    compiled = SIMULATORS[subject.sim].compiled
+    source = bad if compiled else fixed(bad, mutant)
+    with _switched(mutant, None if compiled else source.parent):
         for check in subject.checks or (None,):
             report = verify_rtl(
                 subject.unit,
-                sim="verilator",
+                sim=subject.sim,
                 tiles=TILES,
-                rows=rows,
+                rows=SHAPE if plain else None,
                 cols=SHAPE,
                 m=SHAPE,
                 waves="never",
-                sources=[bad],
+                sources=[source],
                 checks=None if check is None else [check],
             )
             if not report.passed:
@@ -203,9 +219,12 @@ def _passes(subject: Subject, bad: Path, mutant: int) -> bool:
 
 
 @contextmanager
-def _switched(mutant: int) -> Iterator[None]:
-    os.environ[SWITCH] = str(mutant)
+def _switched(mutant: int, cache: Path | None) -> Iterator[None]:
+    """The environment of one mutant's run; ``cache``: where its builds go, which serve nobody else."""
+    before = dict(os.environ)
+    os.environ |= {SWITCH: str(mutant), **({} if cache is None else {"HWSIM_CACHE": str(cache)})}
     try:
         yield
     finally:
-        del os.environ[SWITCH]
+        os.environ.clear()
+        os.environ |= before
