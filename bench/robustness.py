@@ -199,7 +199,10 @@ def main() -> None:
     elif options.what == "write":
         from bench.robustness_report import write
 
-        print(write(options.out))
+        try:
+            print(write(options.out))
+        except hwsim.HwsimError as error:
+            raise SystemExit(f"robustness: {error}") from None
     else:
         options.out.mkdir(parents=True, exist_ok=True)
         with ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn")) as pool:

@@ -171,7 +171,7 @@ def _corruptions(job: Callable[[str], Found]) -> list[str]:
     for kind in CORRUPTIONS:
         for at in range(5):
             each = {}
-            for chip, found in held.items():
+            for found in held.values():
                 mine = [r for r in found["corruptions"] if r["kind"] == kind and r["severity"] == at + 1]
                 each |= {row["tested"]: row for row in mine}
             row = each["float32"]
@@ -232,10 +232,11 @@ def _flips(job: Callable[[str], Found]) -> list[str]:
         f"On {held['threads']} threads of {held['processor']}, load {load} at the start and the end, compiled before.\n"
     )
     text.append(
-        f"**Every single flip** ({tried:,} trials, {held['every_s']:.0f} s). A trial is one bit of one stored code that "
-        f"flips alone: all bits of all weights, and of all activations of {held['digits']:,} digits, are tried. What is "
-        "recorded is how far the number that is read moves, over the root mean square of its tensor (95 % interval over "
-        "digits; weights are all there are). NaN: flips that are read as NaN, not counted in the change.\n"
+        f"**Every single flip** ({tried:,} trials, {held['every_s']:.0f} s). A trial is one bit of one stored code "
+        f"that flips alone: all bits of all weights, and of all activations of {held['digits']:,} digits, are tried. "
+        "What is recorded is how far the number that is read moves, over the root mean square of its tensor (95 % "
+        "interval over digits; weights are all there are). NaN: flips that are read as NaN, not counted in the "
+        "change.\n"
     )
     for place in ("weights", "activations"):
         rows = [r for r in every if r["place"] == place and r["bit"] is None]
@@ -282,8 +283,7 @@ def _faults(job: Callable[[str], Found]) -> list[str]:
         "### Accuracy by place and rate\n",
         f"{rows[0]['n']} digits, {REPEATS} draws of the faults (interval over draws), the same seeds for all chips; "
         "least harm at the highest rate first. Weights flip once a draw, the rest anew for each digit. An accumulator "
-        "has 32 bits, so that its sums meet more flips; one of NVFP4 is left out, for which block scales of NaN are not "
-        "defined.\n",
+        "has 32 bits, so that its sums meet more flips; NVFP4's is left out: block scales of NaN are not defined.\n",
     ]
     for place in PLACES:
         mine = {chip: [r for r in rows if r["target"] == chip and r["place"] == place] for chip in CHIPS}
