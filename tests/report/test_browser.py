@@ -15,9 +15,11 @@ from typing import Any
 import pytest
 
 from hwsim.report import Comparison, compare_runs, render_change, render_html, render_robustness, render_why
+from hwsim.report.learning import render_learning
 from hwsim.report.points import render_points
 from tests.oracles import need_tool
 from tests.report.sample import attribution, realistic, slower, synthetic
+from tests.report.sample_learning import learned
 from tests.report.sample_points import space
 from tests.report.sample_stress import stressed
 
@@ -42,6 +44,8 @@ OTHERS: dict[str, tuple[Callable[[], str], int]] = {
     "crowded change": (lambda: render_change(compare_runs(CROWD, synthetic(8, 50, long_names=True))), 16),
     "sweep": (lambda: render_points(SPACE), 3),
     "crowded sweep": (lambda: render_points(SPACE_CROWD), 3),
+    "training": (lambda: render_learning(learned(), "{}"), 2),
+    "crowded training": (lambda: render_learning(learned(200, long_names=True), "{}"), 2),
     "robustness": (lambda: render_robustness(stressed()), 11),
     "crowded robustness": (lambda: render_robustness(stressed(8, long_names=True)), 11),
 }
