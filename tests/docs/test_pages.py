@@ -16,6 +16,8 @@ from tests.oracles import need_tool
 
 SLOW = {
     "README.md",
+    "docs/attention.md",
+    "docs/robustness.md",
     "docs/training.md",
     "docs/tutorials/emulate.md",
     "docs/tutorials/prove.md",
