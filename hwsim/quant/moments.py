@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ Array = NDArray[np.float32]
 COLUMN_BYTES = 64 << 20
 """Memory for the columns of some images at a time."""
 
-ROWS = 1024
+ROWS = 512
 """Rows a column from which every further one adds little: of larger images every second, third .. place is read."""
 
 
@@ -39,6 +40,15 @@ class Moments:
             totals = [total + part for total, part in zip(totals, parts, strict=True)]
         self.mean_q, self.mean_f, self.qq = (np.asarray(t, np.float64) / self.rows for t in totals[:3])
         self.fq = np.swapaxes(np.asarray(totals[3], np.float64), 1, 2) / self.rows
+
+    def __add__(self, other: Moments) -> Moments:
+        """Of the rows of both."""
+        joined = copy(self)
+        joined.rows = self.rows + other.rows
+        for name in ("mean_q", "mean_f", "qq", "fq"):
+            parts = self.rows * getattr(self, name) + other.rows * getattr(other, name)
+            setattr(joined, name, parts / joined.rows)
+        return joined
 
     def centred(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """``qq`` and ``fq`` around the means: what is left when a bias takes up the means."""

@@ -53,8 +53,10 @@ def quantize(graph: Graph, recipe: Recipe, data: NDArray[Any]) -> Graph:
         graph = check(equalized(graph, recipe, calibration_rows(graph, data, recipe.samples)))
     seen = _seen(graph, recipe, data)
     task_driven = getattr(calibrator(recipe.activations.calibrator), "task_driven", False)
-    rules = RIVALS if task_driven else ()
-    rivals = [_with_storage(graph, recipe.with_calibrator(rule), seen) for rule in rules]
+    rivals = []
+    for other in map(recipe.with_calibrator, RIVALS if task_driven else ()):
+        made = _with_storage(graph, other, seen)
+        rivals.append(made if _walks(recipe) else _store_weights(made, other, data))
     graph = check(_store_weights(_with_storage(graph, recipe, seen), recipe, data))
     if task_driven:
         graph = check(refine(graph, original, calibration_rows(graph, data, recipe.samples), rivals))
@@ -185,11 +187,16 @@ def _hoist(graph: Graph) -> Graph:
     return graph
 
 
+def _walks(recipe: Recipe) -> bool:
+    """Weights or biases are stored layer by layer, with the layers before already stored."""
+    return recipe.weight_method != "nearest" or recipe.correct_bias
+
+
 def _store_weights(graph: Graph, recipe: Recipe, data: NDArray[Any]) -> Graph:
     """Store constant weights; biases stay real numbers. Weights that came packed keep their numbers where the scheme
     has them all, whatever the method: who packed them has chosen their codes already."""
     named = {n.name for n in _matrix_nodes(graph, recipe) if n.inputs[1] in graph.constants}
-    walk = recipe.weight_method != "nearest" or recipe.correct_bias
+    walk = _walks(recipe)
     constants, nodes = dict(graph.constants), list(graph.nodes)
     for at, node in enumerate(nodes):
         if node.name not in named:

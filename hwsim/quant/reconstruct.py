@@ -9,7 +9,7 @@ Baalen, Blankevoort and Welling, arXiv 1906.04721, section 4.2).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from hwsim.ir import OPS, Graph, Node
 from hwsim.numerics import QTensor
-from hwsim.quant.gptq import DAMPING, damped, refined, round_with_scales
+from hwsim.quant.gptq import DAMPING, Matrix, damped, refined, round_compensated, round_with_scales, row_errors
 from hwsim.quant.moments import Moments
 from hwsim.quant.recipe import Recipe
 from hwsim.quant.store import is_coarse, store_weight
@@ -27,17 +27,19 @@ Array = NDArray[np.float32]
 Both = tuple[Array, Array]
 """A value in the quantized network and in the float one."""
 
+Halves = tuple[Moments, ...]
+"""Moments of every other input, and of those between them; one of all where there is no second input."""
+
 VALUE_BYTES = 256 << 20
 """Memory for one value over all images. Where values are large, fewer images are held; the others follow later."""
 
 MORE = 1.5
 """Growth of the number of images from which the network's head is run for more of them."""
 
-DAMPING_OF_IMAGES = 0.1
-DRAWN_BY_IMAGES = 0.5
-"""Shares of the mean curvature that are added to the Hessian before rounding, and before the weight moves. Places of a
-picture say much the same, so the moments of convolutions are less certain than their number of rows; sequences take
-the share of the GPTQ paper for both."""
+SHARES = (0.03, 0.1, 0.3, 1.0, 3.0)
+"""Shares of the mean curvature that are tried as damping where pictures go in. Places of a picture say much the same,
+so their moments are less certain than their number of rows; what fits one half of the pictures and serves the other
+half best is taken. Sequences take the share of the GPTQ paper."""
 
 DETERMINED = 4
 """Rows of data for each row of a weight's inputs, from which the weight may move to make up for its inputs."""
@@ -55,7 +57,7 @@ def reconstruct(graph: Graph, recipe: Recipe, data: NDArray[Any], names: set[str
     fits = images_that_fit(graph, final)
     held = min(fits[0], len(inputs))
     both = {graph.inputs[0]: (inputs[:held], inputs[:held])}
-    known: dict[str, Moments] = {}
+    known: dict[str, Halves] = {}
     last = {i: at for at, node in enumerate(graph.nodes) for i in node.inputs}
     constants, nodes = dict(graph.constants), list(graph.nodes)
     for at, node in enumerate(graph.nodes):
@@ -78,13 +80,15 @@ def reconstruct(graph: Graph, recipe: Recipe, data: NDArray[Any], names: set[str
     return graph.rebuilt(nodes=nodes, constants=constants)
 
 
-def _moments(graph: Graph, node: Node, quantized: Array, real: Array, known: dict[str, Moments]) -> Moments:
+def _moments(graph: Graph, node: Node, quantized: Array, real: Array, known: dict[str, Halves]) -> Halves:
     """Moments of a product's inputs; products of rows that read the same value (queries, keys, values) share them."""
     name = node.inputs[0]
     if node.op != "Conv" and name in known:
         return known[name]
     known.clear()
-    found = Moments(node, graph.float_constant(node.inputs[1]), quantized, real)
+    weight = graph.float_constant(node.inputs[1])
+    parts = [slice(first, None, 2) for first in range(min(2, len(real)))]
+    found = tuple(Moments(node, weight, quantized[part], real[part]) for part in parts)
     if node.op != "Conv":
         known[name] = found
     return found
@@ -156,22 +160,28 @@ def _real(held: Any) -> Array:
     return held.dequantize() if isinstance(held, QTensor) else np.asarray(held, dtype=np.float32)
 
 
-def _layer(graph: Graph, node: Node, recipe: Recipe, seen: Moments) -> tuple[QTensor, Array | None]:
+def _layer(graph: Graph, node: Node, recipe: Recipe, halves: Halves) -> tuple[QTensor, Array | None]:
     weight = graph.float_constant(node.inputs[1])
     bias = graph.float_constant(node.inputs[2]) if len(node.inputs) > 2 else None
-    qq, fq = seen.centred() if recipe.correct_bias else (seen.qq, seen.fq)
+    seen = halves[0] if len(halves) == 1 else halves[0] + halves[1]
     groups, k = seen.mean_q.shape
     wanted = weight.reshape(groups, -1, k).astype(np.float64)
     scheme = recipe.weights_of(node.name)
     if recipe.weight_method == "gptq":
-        images = any(n.op == "Conv" for n in graph.nodes)
+        images = any(n.op == "Conv" for n in graph.nodes) and len(halves) == 2
+        shares = SHARES if images else (DAMPING,)
+        curved = [m.centred() if recipe.correct_bias else (m.qq, m.fq) for m in (seen, *halves)]
+        (qq, fq), (first, cross), (other, other_cross) = curved[0], curved[1], curved[-1]
         moved = wanted
         if seen.rows >= DETERMINED * k and is_coarse(recipe.activations.format):
-            loose = damped(qq, DRAWN_BY_IMAGES if images else DAMPING)
-            turned = np.swapaxes(wanted @ (fq + loose - qq), 1, 2)
-            moved = np.swapaxes(np.linalg.solve(loose, turned), 1, 2)
-        hessian = damped(qq, DAMPING_OF_IMAGES if images else DAMPING)
+            share = _least(shares, lambda s: _distance(_moved(wanted, first, cross, s), wanted, other, other_cross))
+            moved = _moved(wanted, qq, fq, share)
         near = store_weight(moved.reshape(weight.shape).astype(np.float32), scheme)
+        share = _least(
+            shares,
+            lambda s: float(row_errors(moved, other, round_compensated(moved, damped(first, s), near)).sum()),
+        )
+        hessian = damped(qq, share)
         stored = refined(moved, hessian, round_with_scales(moved, hessian, near))
     else:
         stored = store_weight(weight, scheme)
@@ -181,3 +191,20 @@ def _layer(graph: Graph, node: Node, recipe: Recipe, seen: Moments) -> tuple[QTe
     off = np.einsum("gok,gk->go", wanted, seen.mean_f) - np.einsum("gok,gk->go", kept, seen.mean_q)
     start = np.zeros(len(weight)) if bias is None else bias
     return stored, (start + off.reshape(-1)).astype(np.float32)
+
+
+def _least(shares: Sequence[float], error: Callable[[float], float]) -> float:
+    """The share with the least error; the only one is not tried."""
+    return shares[0] if len(shares) == 1 else min(shares, key=error)
+
+
+def _moved(wanted: Matrix, qq: Matrix, fq: Matrix, share: float) -> Matrix:
+    """The weight that gives from q what ``wanted`` gives from f, drawn to ``wanted``: ridge regression."""
+    loose = damped(qq, share)
+    turned = np.swapaxes(wanted @ (fq + loose - qq), 1, 2)
+    return np.swapaxes(np.linalg.solve(loose, turned), 1, 2)
+
+
+def _distance(moved: Matrix, wanted: Matrix, qq: Matrix, fq: Matrix) -> float:
+    """Mean square of what ``moved`` makes of q less what ``wanted`` makes of f, up to a constant."""
+    return float(np.einsum("gok,gok->", moved @ qq - 2 * (wanted @ fq), moved))

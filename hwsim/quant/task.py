@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwsim.ir import Graph, Node, QuantParams, reference
+from hwsim.numerics import QTensor
 from hwsim.numerics.codec import element_format
 from hwsim.quant.simulate import Array, simulate
 
@@ -24,51 +25,70 @@ MULTIPLES = (0.7, 0.85, 1.2, 1.45)
 
 
 def refine(graph: Graph, original: Graph, data: NDArray[Any], rivals: Sequence[Graph] = (), rounds: int = 1) -> Graph:
-    """Choose the activations' ranges, one after the other in the order of execution.
+    """Choose the activations' ranges, one after the other in the order of execution, and those of weights.
 
     A candidate is judged by the sum of squared differences between the outputs of ``graph``, simulated, and those of
     the float network ``original`` on ``data``, over the square of the latter; only what lies behind the changed value
-    is run again. The start is the best of ``graph`` and ``rivals``, the same network with other ranges; each range's
-    candidates are its multiples, and what the rivals say. The result is never worse than any of them, on these data.
+    is run again. The start is the best of ``graph`` and ``rivals``, the same network stored with other ranges; an
+    activation's candidates are multiples of its range and what the others have, a weight's are what the others have.
+    The result is never worse than any of them, on these data.
     """
     x = np.ascontiguousarray(data[: judged(graph)], dtype=np.float32)
     feed = {graph.inputs[0]: x}
     want = reference.run(original, feed)
-    told = [{n.name: rival.value(n.output).quant for n in rival.nodes if n.op == "Quantize"} for rival in rivals]
-    starts = [graph, *(_all_with(graph, quants) for quants in told)]
+    told = [_storage(each) for each in (graph, *rivals)]
+    starts = [graph, *(_stored_as(graph, storage) for storage in told[1:])]
     errors = [output_error(simulate(start, feed), want) for start in starts]
     best = min(errors)
-    told.append({n.name: graph.value(n.output).quant for n in graph.nodes if n.op == "Quantize"})
     graph = starts[errors.index(best)]
     for _ in range(rounds):
         for at, node in enumerate(graph.nodes):
-            now = graph.value(node.output).quant
-            if node.op != "Quantize" or now is None:
-                continue
-            before = _alive(graph, at, feed)
-            others = [quants[node.name] for quants in told if not _same(quants[node.name], now)]
-            for quant in (*_candidates(graph, node), *(other for other in others if other is not None)):
-                trial = _with(graph, node.output, quant)
-                error = output_error(simulate(trial, before, start=at), want)
-                if error < best:
-                    best, graph = error, trial
+            trials = [_stored_as(graph, {node.name: storage[node.name]}) for storage in told if node.name in storage]
+            quant = graph.value(node.output).quant
+            if node.op == "Quantize" and quant is not None:
+                trials += [_with(graph, node.output, each) for each in _candidates(graph, node)]
+            before = _alive(graph, at, feed) if trials else {}
+            for trial in trials:
+                if trial is not graph:
+                    error = output_error(simulate(trial, before, start=at), want)
+                    if error < best:
+                        best, graph = error, trial
     return graph
 
 
-def _all_with(graph: Graph, quants: Mapping[str, QuantParams | None]) -> Graph:
-    """The graph with the storage of each Quantize node's output replaced."""
+def _storage(graph: Graph) -> dict[str, QuantParams | QTensor]:
+    """How each Quantize stores its result, and each product its constant weight, by node."""
+    found: dict[str, QuantParams | QTensor] = {}
     for node in graph.nodes:
-        quant = quants.get(node.name) if node.op == "Quantize" else None
-        if quant is not None:
-            graph = _with(graph, node.output, quant)
-    return graph
+        quant = graph.value(node.output).quant
+        weight = graph.constants.get(node.inputs[1]) if len(node.inputs) > 1 else None
+        if node.op == "Quantize" and quant is not None:
+            found[node.name] = quant
+        elif isinstance(weight, QTensor):
+            found[node.name] = weight
+    return found
 
 
-def _same(quant: QuantParams | None, other: QuantParams) -> bool:
-    """Both say the same scale and zero point."""
-    if quant is None:
-        return False
-    return np.array_equal(quant.scale, other.scale) and np.array_equal(quant.zero_point, other.zero_point)  # type: ignore[arg-type]
+def _stored_as(graph: Graph, storage: Mapping[str, QuantParams | QTensor]) -> Graph:
+    """The graph with what ``storage`` names stored so; the graph itself where nothing changes."""
+    constants = dict(graph.constants)
+    changed = False
+    for node in graph.nodes:
+        held = storage.get(node.name)
+        if isinstance(held, QTensor) and not _same(constants[node.inputs[1]], held):
+            constants[node.inputs[1]], changed = held, True
+        elif isinstance(held, QuantParams) and not _same(graph.value(node.output).quant, held):
+            graph = _with(graph, node.output, held)
+    return graph.rebuilt(constants=constants) if changed else graph
+
+
+def _same(held: Any, other: QuantParams | QTensor) -> bool:
+    """Both have the same scale and zero point; weights of a method that rounds on its own differ in codes alone."""
+    alike = all(
+        np.array_equal(getattr(held, field), getattr(other, field))  # None equals None alone
+        for field in ("scale", "zero_point")
+    )
+    return alike and (isinstance(other, QuantParams) or np.array_equal(held.codes, other.codes))
 
 
 def judged(graph: Graph) -> int:

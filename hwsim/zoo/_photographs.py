@@ -1,8 +1,9 @@
 """Calibration pictures that are no test pictures: crops of photographs that come with libraries.
 
 Photographs are shrunk once and kept as JPEG. A crop shows a quarter to all of a photograph's square, mirrored, brighter
-or darker, and tinted a little; every third one has a piece of the crop before pasted in, so that late layers see
-combinations that some ninety photographs do not hold. Crops follow from their number alone.
+or darker, and tinted a little; every third one has a piece of the crop before the last pasted in, so that late layers
+see combinations that some ninety photographs do not hold. Every other crop shows other photographs than those between
+them, so that one half can judge what the other has fitted. Crops follow from their number alone.
 """
 
 from __future__ import annotations
@@ -57,17 +58,16 @@ def crops(path: Path, size: tuple[int, int], count: int = CROPS) -> NDArray[np.u
     except DAMAGED_ZIP as err:
         raise ToolError(f"is damaged: {err}", where=str(path), hint="remove it; it is fetched again") from None
     photographs = [image.open(io.BytesIO(raw), formats=["JPEG"]).convert("RGB") for raw in files]
-    rng, order = np.random.default_rng(0), np.arange(0)
+    rng = np.random.default_rng(0)
+    order = rng.permutation(len(photographs) // 2 * 2)
     high, wide = size
     out = np.empty((count, 3, high, wide), np.uint8)
     for at in range(count):
-        if at % len(photographs) == 0:
-            order = rng.permutation(len(photographs))
-        out[at] = _crop(rng, photographs[order[at % len(photographs)]], size)
+        out[at] = _crop(rng, photographs[order[at % len(order)]], size)
         if at % 3 == 2:
             h, w = (int(rng.integers(d // 3, d * 3 // 4)) for d in size)
             y, x = int(rng.integers(high - h)), int(rng.integers(wide - w))
-            out[at, :, y : y + h, x : x + w] = out[at - 1, :, y : y + h, x : x + w]
+            out[at, :, y : y + h, x : x + w] = out[at - 2, :, y : y + h, x : x + w]
     return out
 
 
