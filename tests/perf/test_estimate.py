@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import time
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -257,16 +256,12 @@ RESNET50 = [
 
 
 @pytest.mark.parametrize("chip", names())
-def test_a_resnet50_takes_under_50_ms(chip: str) -> None:
+def test_a_resnet50_of_any_chip_adds_up(chip: str) -> None:
     fmt = FORMATS.get(chip) or load_target(chip).precision().activations.format
-    work = network([(m, n, k, 1) for m, n, k in RESNET50], fmt)
-    target = load_target(chip)
-    times = []
-    for _ in range(3):
-        start = time.process_time()
-        estimate(work, target)
-        times.append(time.process_time() - start)
-    assert min(times) < 0.05
+    found = estimate(network([(m, n, k, 1) for m, n, k in RESNET50], fmt), load_target(chip))
+    assert found.macs == sum(m * n * k for m, n, k in RESNET50)
+    assert found.cycles == sum(row.cycles for row in found.rows)
+    assert found.joules * 1e12 == pytest.approx(sum(found.energy_pj.values()))
 
 
 def measured() -> list[tuple[str, int, int, int, float, float]]:
