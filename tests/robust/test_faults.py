@@ -94,6 +94,16 @@ def test_block_scaled_activations() -> None:
     assert not np.array_equal(run.output, hwsim.emulate(graph, target, x).output)
 
 
+def test_sums_of_block_scaled_values_do_not_flip() -> None:
+    """What scale follows from a sum that flipped to NaN is not defined; a study has no row there, and says so."""
+    graph, target = hwsim.quantize("mnist-cnn", "hwsim-nvfp4-ws16"), hwsim.load_target("hwsim-nvfp4-ws16")
+    data = hwsim.load_data("mnist-cnn").head(4)
+    with pytest.raises(DataError, match="block scales"):
+        emulate_with_faults(graph, target, data.inputs, Faults("accumulators", 0.01))
+    rows = fault_study([(graph, target)], data, rates=(0.01,), repeats=2)
+    assert [row.place for row in rows] == ["weights", "activations"]
+
+
 def test_study() -> None:
     data = hwsim.load_data("mnist-cnn").head(200)
     chips = [(hwsim.quantize("mnist-cnn", CHIP), hwsim.load_target(CHIP))]
