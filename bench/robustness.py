@@ -34,7 +34,7 @@ from hwsim.quant import quantize, recipe_for
 from hwsim.report.stress import stress_dict
 from hwsim.robust import CORRUPTIONS, STRANGERS, Attack, Faults, attack, emulate_with_faults, fault_study, flip_study
 from hwsim.robust.attacks import victim, whole_victim
-from hwsim.robust.study import interval
+from hwsim.robust.study import answers, interval
 from hwsim.stressing import spread, stress
 
 MODEL = "mnist-cnn"
@@ -89,12 +89,12 @@ def flips(wanted: int = 100_000_000, digits: int = 2000) -> dict[str, Any]:
     first = time.perf_counter() - begun
     rows, begun = [], time.perf_counter()
     for graph, chip in chips:
-        clean = hwsim.emulate(graph, chip, data).output.argmax(1)
+        clean = answers(hwsim.emulate(graph, chip, data).output)
         shares, count, more = [], 0, 0
         # Where a run has room for few flips, four runs say enough; the others make up for it.
         while len(shares) < 4 or (count < wanted / (len(chips) - 1) and more > wanted / 200):
             run, more = emulate_with_faults(graph, chip, data, Faults("activations", 0.01, seed=len(shares)))
-            shares.append(float(np.mean(run.output.argmax(1) == clean)))
+            shares.append(float(np.mean(answers(run.output) == clean)))
             count += more
         mean, low, high = interval(shares)
         rows.append({"target": chip.name, "flips": count, "runs": len(shares), "stay": mean, "low": low, "high": high})

@@ -48,7 +48,7 @@ def write(folder: Path) -> Path:
         "    python -m bench.robustness measure --out robustness --trained trained",
         "    python -m bench.robustness write --out robustness\n",
         "Every answer is the emulator's, bit for bit. Accuracy is in %; in brackets its 95 % interval: Wilson's over "
-        "inputs, or Student's t over seeds or draws where that is said. Digits are spread evenly over the 2,000 test "
+        "inputs, or Student's t over seeds or draws where that is said, cut at 0 and 100. Digits are spread evenly over the 2,000 test "
         "digits, on which nothing was chosen; seed 0 where no other is named. How it is done: "
         "[docs/robustness.md](../docs/robustness.md).\n",
         *_trained(job),
@@ -76,10 +76,10 @@ def share(right: int, n: int) -> str:
 
 
 def over(values: Sequence[float], scale: float = 100, digits: int = 1) -> str:
-    """Mean and interval over seeds."""
+    """Mean and interval over seeds, of shares."""
     if len(values) < 2:
         return f"{scale * values[0]:.{digits}f}"
-    mean, low, high = (scale * value for value in interval(values))
+    mean, low, high = (scale * min(1.0, max(0.0, value)) for value in interval(values))
     return f"{mean:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
 
 
@@ -269,7 +269,7 @@ def _flips(job: Callable[[str], Found]) -> list[str]:
                 f"{r['flips']:,}",
                 str(r["runs"]),
                 f"{100 * r['stay']:.2f}",
-                f"{100 * r['low']:.2f} to {100 * r['high']:.2f}",
+                f"{100 * max(0.0, r['low']):.2f} to {100 * min(1.0, r['high']):.2f}",
             ]
             for r in rows
         ],
@@ -283,7 +283,9 @@ def _faults(job: Callable[[str], Found]) -> list[str]:
         "### Accuracy by place and rate\n",
         f"{rows[0]['n']} digits, {REPEATS} draws of the faults (interval over draws), the same seeds for all chips; "
         "least harm at the highest rate first. Weights flip once a draw, the rest anew for each digit. An accumulator "
-        "has 32 bits, so that its sums meet more flips; NVFP4's is left out: block scales of NaN are not defined.\n",
+        "has 32 bits, so that its sums meet more flips; NVFP4's is left out: block scales of NaN are not defined. A score of "
+        "NaN is a wrong answer: one weight of FP8 that flips to NaN silences a network for good. Offset binary is two's "
+        "complement with its top bit turned, so that a flip moves the number as far, and their rows agree.\n",
     ]
     for place in PLACES:
         mine = {chip: [r for r in rows if r["target"] == chip and r["place"] == place] for chip in CHIPS}
@@ -304,4 +306,5 @@ def _bits(job: Callable[[str], Found]) -> list[str]:
 
 
 def _interval(row: Found) -> str:
-    return f"{100 * row['accuracy']:.1f} ({100 * row['low']:.1f} to {100 * row['high']:.1f})"
+    low, high = max(0.0, row["low"]), min(1.0, row["high"])
+    return f"{100 * row['accuracy']:.1f} ({100 * low:.1f} to {100 * high:.1f})"

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwsim.api import as_graph, as_target, is_quantized
-from hwsim.comparing import Progress, Source, calibration_of, classes_of, dataset_of, hashes, now, title_of, versions
+from hwsim.comparing import Progress, Source, calibration_of, dataset_of, hashes, now, title_of, versions
 from hwsim.emulate import bind
 from hwsim.errors import DataError, ModelError, RecipeError, unknown
 from hwsim.io import Dataset
@@ -23,7 +23,7 @@ from hwsim.robust.attacks import Attack, Victim, attack, victim, whole_victim
 from hwsim.robust.corruptions import SEVERITIES, corrupt
 from hwsim.robust.ood import auroc, strangers
 from hwsim.robust.storage import flip_study
-from hwsim.robust.study import fault_study
+from hwsim.robust.study import answers, fault_study
 
 if TYPE_CHECKING:
     from hwsim.quant import Recipe
@@ -182,7 +182,7 @@ class _Stressed:
     show: Progress
 
     def right(self, one: Victim, x: NDArray[np.float32]) -> int:
-        return int((classes_of(one.scores(x)) == self.labels).sum())
+        return int((answers(one.scores(x)) == self.labels).sum())
 
     @property
     def labels(self) -> NDArray[np.int64]:

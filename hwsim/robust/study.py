@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hwsim.emulate import bind, emulate
 from hwsim.errors import DataError, ToolError
@@ -144,6 +145,13 @@ def interval(values: Sequence[float], confidence: float = 0.95) -> tuple[float, 
     return mean, mean - half, mean + half
 
 
-def _right(outputs: np.ndarray[tuple[int, ...], np.dtype[np.float32]], data: Dataset) -> float:
+def answers(outputs: NDArray[Any]) -> NDArray[np.intp]:
+    """The class that each output [n, ...] names; -1, which is never right, where a NaN stands among its scores."""
+    flat = np.asarray(outputs).reshape(len(outputs), -1)
+    found: NDArray[np.intp] = np.where(np.isnan(flat).any(1), -1, flat.argmax(1))
+    return found
+
+
+def _right(outputs: NDArray[Any], data: Dataset) -> float:
     assert data.labels is not None
-    return float(np.mean(np.argmax(outputs.reshape(len(outputs), -1), axis=1) == data.labels))
+    return float(np.mean(answers(outputs) == data.labels))

@@ -10,7 +10,7 @@ from hwsim.errors import DataError, HwsimError
 from hwsim.numerics import QTensor
 from hwsim.robust import Faults, emulate_with_faults, fault_study
 from hwsim.robust.faults import flip
-from hwsim.robust.study import interval
+from hwsim.robust.study import answers, interval
 
 CHIP = "hwsim-int4-ws16"
 
@@ -133,3 +133,8 @@ def test_interval_by_hand() -> None:
     assert mean == 2.0
     assert high - 2.0 == pytest.approx(4.302652729911275 / np.sqrt(3))
     assert low == pytest.approx(4.0 - high)
+
+
+def test_a_score_of_nan_is_no_answer() -> None:
+    assert answers(np.array([[1.0, 3.0], [np.nan, 0.0], [-np.inf, -5.0]])).tolist() == [1, -1, 1]
+    assert answers(np.zeros((0, 3))).shape == (0,)
