@@ -121,7 +121,12 @@ _OPTIONS = (
         help="How weights are rounded: nearest, or gptq, where later columns make up for earlier ones.",
     ),
     click.option("--correct-bias", is_flag=True, help="Let biases take up the shift of the means."),
-    click.option("--equalize", metavar="E", help="Move channel scales first: cross_layer, smooth or awq."),
+    click.option(
+        "--equalize",
+        metavar="E",
+        help="Move channel scales first: cross_layer, smooth or awq; in attention too: smooth_attention, head_scales "
+        "or rotate.",
+    ),
     click.option(
         "--weights-granularity", metavar="G", help="per_tensor, per_channel or per_group, instead of the target's."
     ),
