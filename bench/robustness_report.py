@@ -48,8 +48,8 @@ def write(folder: Path) -> Path:
         "    python -m bench.robustness measure --out robustness --trained trained",
         "    python -m bench.robustness write --out robustness\n",
         "Every answer is the emulator's, bit for bit. Accuracy is in %; in brackets its 95 % interval: Wilson's over "
-        "inputs, or Student's t over seeds or draws where that is said, cut at 0 and 100. Digits are spread evenly over the 2,000 test "
-        "digits, on which nothing was chosen; seed 0 where no other is named. How it is done: "
+        "inputs, or Student's t over seeds or draws where that is said, cut at 0 and 100. Digits are spread evenly "
+        "over the 2,000 test digits, on which nothing was chosen; seed 0 where no other is named. How it is done: "
         "[docs/robustness.md](../docs/robustness.md).\n",
         *_trained(job),
         *_attacks(job),
@@ -283,9 +283,9 @@ def _faults(job: Callable[[str], Found]) -> list[str]:
         "### Accuracy by place and rate\n",
         f"{rows[0]['n']} digits, {REPEATS} draws of the faults (interval over draws), the same seeds for all chips; "
         "least harm at the highest rate first. Weights flip once a draw, the rest anew for each digit. An accumulator "
-        "has 32 bits, so that its sums meet more flips; NVFP4's is left out: block scales of NaN are not defined. A score of "
-        "NaN is a wrong answer: one weight of FP8 that flips to NaN silences a network for good. Offset binary is two's "
-        "complement with its top bit turned, so that a flip moves the number as far, and their rows agree.\n",
+        "has 32 bits, so that its sums meet more flips; NVFP4's is left out: block scales of NaN are not defined. A "
+        "score of NaN is a wrong answer: one weight of FP8 that flips to NaN silences a network for good. Offset "
+        "binary is two's complement with its top bit turned: a flip moves the number as far, and their rows agree.\n",
     ]
     for place in PLACES:
         mine = {chip: [r for r in rows if r["target"] == chip and r["place"] == place] for chip in CHIPS}
