@@ -143,6 +143,12 @@ def emulate(
     Raises:
         RecipeError: the graph is not quantized, or its formats are not the target's.
         ModelError, TargetError, DataError: something cannot be read or does not fit.
+
+    Example:
+        >>> import hwsim
+        >>> run = emulate(quantize("mnist-cnn", "ascend-910b4"), "ascend-910b4", hwsim.load_data("mnist-cnn").head(5))
+        >>> run.output.shape, run.trace.health[0].layer
+        ((5, 10), 'conv1')
     """
     from hwsim.emulate import emulate as run
 
@@ -269,6 +275,13 @@ def report(comparison: Comparison, path: Source) -> Path:
 
     Raises:
         DataError: an unknown suffix, or the file cannot be written.
+
+    Example:
+        >>> import hwsim, tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     page = report(hwsim.compare("mnist-cnn", "ascend-910b4", limit=5), f"{folder}/report.html")
+        ...     page.name
+        'report.html'
     """
     from hwsim.report import write_report
 

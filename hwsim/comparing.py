@@ -75,6 +75,11 @@ def compare(
 
     Raises:
         ModelError, TargetError, DataError, RecipeError, ToolError: something cannot be read, or the parts do not fit.
+
+    Example:
+        >>> found = compare("mnist-cnn", ["ascend-910b4", "hwsim-int4-ws16"], limit=50)
+        >>> [(result.target.name, result.accuracy.correct) for result in found.results]
+        [('ascend-910b4', 49), ('hwsim-int4-ws16', 49)]
     """
     show = progress or (lambda stage, done, total: None)
     graph = as_graph(model)

@@ -31,6 +31,10 @@ class HwsimError(Exception):
         message: what was expected and what was found, in one line.
         where: the file (``path:line``), node or argument at fault; put before the message.
         hint: what to do about it; put after the message.
+
+    Example:
+        >>> str(HwsimError("expected int4, found int5", where="mine.yaml:3", hint="did you mean 'int4'?"))
+        "mine.yaml:3: expected int4, found int5 (did you mean 'int4'?)"
     """
 
     exit_status = 2

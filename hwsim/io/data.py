@@ -62,6 +62,11 @@ def load_data(source: str | os.PathLike[str]) -> Dataset:
     Raises:
         DataError: missing, empty, malformed, not finite, or too large.
         ModelError: neither a .npz file nor a zoo name.
+
+    Example:
+        >>> digits = load_data("mnist-cnn")
+        >>> len(digits), digits.inputs.shape[1:]
+        (2000, (1, 28, 28))
     """
     path = Path(source)
     if path.suffix == ".npz":

@@ -19,6 +19,11 @@ def load_model(source: str | os.PathLike[str]) -> Graph:
     Raises:
         ModelError: unreadable or unsupported file; a name that is neither a file nor in the zoo.
         ToolError: a zoo model that is not here and cannot be fetched.
+
+    Example:
+        >>> graph = load_model("mnist-cnn")
+        >>> graph.inputs, [node.op for node in graph.nodes][:3]
+        (('image',), ['Conv', 'Relu', 'MaxPool'])
     """
     path = Path(source)
     if path.suffix == ".onnx":

@@ -158,6 +158,11 @@ def gemm(
     Raises:
         DataError: a size below 1, or 2:4 weights whose k is not a multiple of 4.
         FormatError: an unknown format.
+
+    Example:
+        >>> work = gemm(64, 32, 128, weights="int4")
+        >>> work.macs
+        262144
     """
     from hwsim.numerics import formats
 

@@ -117,6 +117,10 @@ def decode(codes: ArrayLike, fmt: str | Format, *, negative_zero: str | None = N
 
     Raises:
         FormatError: unknown format, codes out of range, or a -0 under ``trap``.
+
+    Example:
+        >>> decode([0, 1, 7, 15], "fp4_e2m1")
+        array([ 0. ,  0.5,  6. , -6. ], dtype=float32)
     """
     entry = element_format(fmt)
     array = check_codes(codes, entry)
@@ -300,6 +304,10 @@ def encode(
 
     Raises:
         FormatError: unknown name, a choice that the format does not have, or a value that the choices refuse.
+
+    Example:
+        >>> encode([0.25, 2.5, 100.0], "fp4_e2m1")  # ties to even, and the largest is 6
+        array([0, 4, 7], dtype=uint8)
     """
     entry = element_format(fmt)
     chosen = plan(entry, rounding, overflow, profile, negative_zero)

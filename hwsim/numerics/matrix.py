@@ -44,6 +44,12 @@ def mma(
     Raises:
         UnitError: unknown unit, or operands that it does not take; nothing is computed then.
         FormatError: the unit names a format that does not exist.
+
+    Example:
+        >>> from hwsim import encode
+        >>> a, b = encode([[1.5, -2.0]], "fp8_e4m3fn"), encode([[3.0, 0.25]], "fp8_e4m3fn")
+        >>> mma(a, b, None, "nvidia.hopper.wgmma.e4m3")
+        array([[4.]], dtype=float32)
     """
     entry = unit if isinstance(unit, MatrixUnit) else units[unit]
     left = _operand(entry, "a", a, entry.a_format)

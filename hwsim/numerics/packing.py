@@ -99,6 +99,10 @@ def pack(codes: ArrayLike, fmt: str | Format, layout: str = "low_first") -> NDAr
 
     Raises:
         FormatError: unknown name, codes out of range, or sizes that the layout does not take.
+
+    Example:
+        >>> pack([1, 2, 3], "int4")  # the first in the low half
+        array([33,  3], dtype=uint8)
     """
     entry = element_format(fmt)
     chosen = _layout(layout, entry)
@@ -126,6 +130,11 @@ def unpack(raw: ArrayLike, fmt: str | Format, shape: int | tuple[int, ...], *, l
 
     Raises:
         FormatError: unknown name, ``raw`` is not uint8, or its size is not what ``shape`` needs.
+
+    Example:
+        >>> import numpy as np
+        >>> unpack(np.array([33, 3], np.uint8), "int4", 3)
+        array([1, 2, 3], dtype=uint8)
     """
     entry = element_format(fmt)
     chosen = _layout(layout, entry)

@@ -41,6 +41,13 @@ class QTensor:
     Raises:
         FormatError: unknown names, shapes or types that do not fit each other, codes out of range, scales that are
             infinite (or NaN where ``scale_format`` has none).
+
+    Example:
+        >>> tensor = QTensor(np.array([1, 15], np.uint8), "int4", np.array(0.5, np.float32))
+        >>> tensor.dequantize()  # 15 is -1 in four bits
+        array([ 0.5, -0.5], dtype=float32)
+        >>> tensor.nbytes_packed  # two codes in a byte, a scale in four
+        5
     """
 
     codes: Codes

@@ -69,6 +69,11 @@ def quantize_tensor(
     Raises:
         FormatError: unknown names, options that do not apply, shapes that do not fit, values that the profile refuses
             (NaN or infinity where scales must be found, unless the profile accepts NaN: then finite values decide).
+
+    Example:
+        >>> tensor = quantize_tensor([-1.0, 0.1, 0.7], "int4")
+        >>> tensor.codes, tensor.scale
+        (array([9, 1, 5], dtype=uint8), array(0.14285715, dtype=float32))
     """
     entry = formats[fmt] if isinstance(fmt, str) else fmt
     if isinstance(entry, BlockFormat):

@@ -20,7 +20,7 @@ def draw_chip(target: Target) -> str:
     Example:
         >>> from hwsim.target import load_target
         >>> print(draw_chip(load_target("hwsim-int4-ws16")).splitlines()[0][:29])
-        ┌─ hwsim-int4-ws16: hwsim INT
+        ┌─ hwsim-int4-ws16: hwsim 16x
     """
     machine = target.machine
     if machine.kind == "gpu":

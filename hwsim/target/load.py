@@ -43,6 +43,11 @@ def load_target(name_or_path: str | Path) -> Target:
 
     Raises:
         TargetError: one line: no such name (the nearest is named), or ``path:line: what was expected, what was found``.
+
+    Example:
+        >>> chip = load_target("hwsim-int4-ws16")
+        >>> chip.machine.rows.value, chip.machine.rows.kind
+        (16, 'rtl')
     """
     text = str(name_or_path)
     if isinstance(name_or_path, Path) or text.endswith((".yaml", ".yml")) or "/" in text or "\\" in text:
