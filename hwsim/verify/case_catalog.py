@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hwsim.verify.cases import CaseUnit, Port, Values
+from hwsim.verify.cases import CaseUnit, Port, Values, columns
 from hwsim.verify.dot_cases import dot_unit, forms_dot
 from hwsim.verify.multipliers import MULTIPLIERS, Multiplier, fixed_point, is_finite
 from hwsim.verify.result import Point
+from hwsim.verify.round_cases import rounding
 
 REQUANTIZED = {"int4": 0, "uint4": 0, "int4_sm": 1, "int8": 0, "uint8": 0}
 """Formats that the requantizer is proven for, and whether they are a sign above a magnitude."""
@@ -45,6 +46,7 @@ def _own() -> Mapping[str, CaseUnit]:
         *(_requantizer(fmt, sign) for fmt, sign in REQUANTIZED.items()),
         _sparse(),
         _zero_point(),
+        rounding(),
     ]
     return {unit.name: unit for unit in made}
 
@@ -111,7 +113,7 @@ def _requantizer(fmt: str, sign_magnitude: int) -> CaseUnit:
         acc = np.where(rng.random(count) < 0.1, rng.choice([ends.min, ends.max, 0, 1, -1], count), acc)
         wide = rng.random(count) < 0.6
         shift = np.where(rng.random(count) < 0.5, rng.integers(31, 63, count), rng.integers(1, 63, count))
-        return _columns(
+        return columns(
             acc=acc,
             low=np.where(wide, ends.min, rng.integers(-4096, 1, count)),
             high=np.where(wide, ends.max, rng.integers(1, 4096, count)),
@@ -126,8 +128,41 @@ def _requantizer(fmt: str, sign_magnitude: int) -> CaseUnit:
             axis.ravel() for axis in np.meshgrid(np.arange(-6 * most - 20, 6 * most + 21), zeros, indexing="ij")
         )
         ones = np.ones_like(acc)
-        return _columns(
+        return columns(
             acc=acc, low=ones * ends.min, high=ones * ends.max, multiplier=ones * (1 << 30), shift=ones * 31, zero=zero
+        )
+
+    def powers(rng: np.random.Generator, count: int) -> dict[str, NDArray[Any]]:
+        """Every power of two as a sum and as what it becomes: one bit alone at each place, of both signs."""
+        grid = np.meshgrid(np.arange(31), np.arange(1, 63), [1, -1], indexing="ij")
+        place, shift, sign = (axis.ravel() for axis in grid)
+        ones = np.ones_like(place)
+        return columns(
+            acc=sign << place,
+            low=ones * ends.min,
+            high=ones * ends.max,
+            multiplier=ones << 30,
+            shift=shift,
+            zero=np.resize(zeros, place.size),
+        )
+
+    def edges(rng: np.random.Generator, count: int) -> dict[str, NDArray[Any]]:
+        """Products just below and just above a tie, so that their last bit decides; clamps one bit from the sum."""
+        size = np.floor(np.exp2(rng.uniform(0, 31, count))).astype(np.int64)
+        odd = 2 * rng.integers(0, most + 2, count) + 1
+        # odd * 2**(shift - 1) is the tie; the multiplier that brings the sum to it has 31 bits, or any number of them
+        reach = np.where(rng.random(count) < 0.5, 31, rng.integers(1, 32, count))
+        shift = np.clip(np.floor(np.log2(size) - np.log2(odd)).astype(np.int64) + reach + 1, 1, 62)
+        multiplier = (odd << (shift - 1)) // size + rng.integers(0, 2, count)
+        acc = np.where(rng.random(count) < 0.5, size, -size)
+        near, kind = acc ^ (np.int64(1) << rng.integers(0, 31, count)), rng.random(count)
+        return columns(
+            acc=acc,
+            low=np.where(kind < 0.3, near, ends.min),
+            high=np.where(kind > 0.7, near, ends.max),
+            multiplier=np.clip(multiplier, 1, (1 << 31) - 1),
+            shift=shift,
+            zero=rng.choice(zeros, count),
         )
 
     def golden(values: Values) -> dict[str, NDArray[Any]]:
@@ -179,7 +214,7 @@ def _requantizer(fmt: str, sign_magnitude: int) -> CaseUnit:
             Port("zero", bits + 1, signed=True),
         ),
         outputs=(Port("code", bits, fmt=fmt),),
-        checks={"ties": ties, "random": draw},
+        checks={"ties": ties, "powers": powers, "edges": edges, "random": draw},
         golden=golden,
         points=points,
         rows={},
@@ -248,15 +283,15 @@ def _zero_point() -> CaseUnit:
         return {
             "w_row": np.where(inside[..., None], rng.integers(-8, 8, (count, rows, cols)), 0),
             "a_row": np.where(inside, rng.integers(0, 16, (count, rows)), 0),
-            "za": rng.integers(0, 16, (count, 1)),
-            "zw": rng.integers(-8, 8, (count, cols)),
+            "za": rng.integers(-16, 16, (count, 1)),
+            "zw": rng.integers(-16, 16, (count, cols)),
             "depth": depth.reshape(-1, 1),
             "bias": bias,
         }
 
     def corners(rng: np.random.Generator, count: int) -> dict[str, NDArray[Any]]:
         """Every extreme of codes and zero points, and sums at both ends."""
-        grid = np.meshgrid([0, 15], [-8, 7], [0, 15], [-8, 7], [1, rows], [ends.min, 0, ends.max], indexing="ij")
+        grid = np.meshgrid([0, 15], [-8, 7], [-16, 0, 15], [-16, 15], [1, rows], [ends.min, 0, ends.max], indexing="ij")
         a, w, za, zw, depth, bias = (axis.ravel() for axis in grid)
         inside = np.arange(rows) < depth[:, None]
         return {
@@ -280,8 +315,8 @@ def _zero_point() -> CaseUnit:
         wrapped = np.abs(answers["start"] - values["bias"]) > 1 << 31
         return (
             Point("depths", np.unique(values["depth"]).size, rows),
-            Point("activation zero points", np.unique(values["za"]).size, 16),
-            Point("weight zero points", np.unique(values["zw"]).size, 16),
+            Point("activation zero points", np.unique(values["za"]).size, 32),
+            Point("weight zero points", np.unique(values["zw"]).size, 32),
             Point("start past an end", int(wrapped.any())),
         )
 
@@ -303,7 +338,3 @@ def _zero_point() -> CaseUnit:
         points=points,
         rows={"w_row": rows},
     )
-
-
-def _columns(**values: NDArray[Any]) -> dict[str, NDArray[Any]]:
-    return {name: held.astype(np.int64).reshape(-1, 1) for name, held in values.items()}

@@ -56,6 +56,11 @@ class Port:
         return f"{float(decode(code, self.fmt)[0]):.9g} (0x{value:0{-(-self.bits // 4)}X})"
 
 
+def columns(**values: NDArray[Any]) -> dict[str, NDArray[Any]]:
+    """Cases of ports with one lane each."""
+    return {name: held.astype(np.int64).reshape(-1, 1) for name, held in values.items()}
+
+
 @dataclass(frozen=True)
 class CaseUnit:
     """A module that answers each case by itself.

@@ -107,6 +107,38 @@ def dot_unit(unit: MatrixUnit) -> CaseUnit:
         made["c"] = np.where(rng.random(count) < 0.2, rng.integers(0, 1 << size, count), c).reshape(-1, 1)
         return finish(made, rng)
 
+    def cancel(rng: np.random.Generator, count: int) -> dict[str, NDArray[Any]]:
+        """Products of any size that cancel but for one; c cancels that too, or is subnormal, or next to infinity."""
+        made, half, piled = {}, unit.products // 2, rng.random((count, 1)) < 0.1
+        for name, fmt in (("a", unit.a_format), ("b", unit.b_format)):
+            sign = 1 << (bits[fmt] - 1)
+            codes = rng.integers(0, sign, (count, unit.products)) >> rng.integers(0, bits[fmt] - 1, (count, 1))
+            power = rng.random((count, 1)) < 0.5  # without mantissas, ties are common
+            codes = np.where(power, codes >> _mantissa(fmt) << _mantissa(fmt), codes)
+            codes = np.where(_finite(fmt)[codes], codes, 0) | rng.integers(0, 2, codes.shape) * sign
+            flip = sign if name == "b" else 0
+            codes[:, half : 2 * half] = codes[:, :half] ^ flip
+            # or all of one sign and of one size: the longest sum
+            made[name] = np.where(piled, codes[:, :1] & (sign - 1), codes)
+        case, lane = np.arange(count), rng.integers(0, unit.products, count)
+        made["a"][case, lane] = np.where(rng.random(count) < 0.3, 0, made["a"][case, rng.permuted(lane)])
+        if scaled is not None:
+            blocks = scaled.products // scaled.block_size
+            for name in ("sa", "sb"):
+                made[name] = _scales(rng, scaled.scale_format, (count, blocks))
+                made[name][:, blocks - blocks // 2 :] = made[name][:, : blocks // 2]
+        products = _values(unit.a_format)[made["a"]] * _values(unit.b_format)[made["b"]]
+        if scaled is not None:
+            with np.errstate(invalid="ignore"):
+                stored = _values(scaled.scale_format)[made["sa"]] * _values(scaled.scale_format)[made["sb"]]
+            products = products * np.repeat(np.nan_to_num(stored), scaled.block_size, axis=1)
+        top, field = 1 << (size - 1), {"fp32": 0x7F800000, "fp16": 0x7C00}[unit.accumulator]
+        near = _floats(-products.sum(axis=1), unit.accumulator) + rng.integers(-2, 3, count)
+        kind, any_sign = rng.integers(0, 4, count), rng.integers(0, 2, count) * top
+        least = rng.integers(0, top, count) >> rng.integers(0, size - 1, count) | any_sign
+        made["c"] = np.choose(kind, [0, near % (2 * top), least, field - rng.integers(0, 4, count) | any_sign])[:, None]
+        return finish(made, rng)
+
     def points(values: Values, answers: Values) -> tuple[Point, ...]:
         return _points(unit, values, answers["d"][:, 0])
 
@@ -117,7 +149,7 @@ def dot_unit(unit: MatrixUnit) -> CaseUnit:
         parameters=dot_parameters(unit) if scaled is None else _scaled_parameters(scaled),
         inputs=tuple(inputs),
         outputs=(output,),
-        checks={**checks, "corners": corners, "random": draw},
+        checks={**checks, "corners": corners, "cancel": cancel, "random": draw},
         golden=golden,
         points=points,
         rows={},
@@ -208,6 +240,15 @@ def _bits(fmt: str) -> int:
     return element_format(fmt).bits
 
 
+def _mantissa(fmt: str) -> int:
+    """Bits below the exponent."""
+    from hwsim.numerics.format import FloatLayout
+
+    layout = element_format(fmt).layout
+    assert isinstance(layout, FloatLayout)
+    return layout.mantissa_bits
+
+
 def _extremes(fmt: str) -> NDArray[np.int64]:
     """Codes of both zeros, the least and largest subnormal and normal numbers of both signs, 1, infinity, NaN."""
     from hwsim.numerics import formats
@@ -234,7 +275,8 @@ def _sums(unit: FusedUnit) -> NDArray[np.int64]:
 
 def _floats(x: NDArray[np.float64], accumulator: str) -> NDArray[np.int64]:
     if accumulator == "fp16":
-        return x.astype(np.float16).view(np.uint16).astype(np.int64)
+        with np.errstate(over="ignore"):
+            return x.astype(np.float16).view(np.uint16).astype(np.int64)
     return x.astype(np.float32).view(np.uint32).astype(np.int64)
 
 

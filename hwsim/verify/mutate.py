@@ -30,6 +30,8 @@ MUTANTS = 240
 SHAPE = 4
 """Rows and columns of the array around a mutated element, and of a mutated array (the rows of one block, if scaled)."""
 TILES = 20
+CASE_TILES = 500
+"""For modules that answer case by case, ten cases each."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ class Subject:
 ARRAY_CHECKS = ("random_tiles", "gaps", "reset", "corner_tiles", "k_chain")
 OS_CHECKS = ("output_stationary", "output_stationary_reset", "output_stationary_pe")
 ENGINE_CHECKS = ("reloads", "resets", "packets", "operands")
-DOT_CHECKS = ("random", "corners")
+DOT_CHECKS = ("random", "cancel", "corners")
 """The quick ones first."""
 
 
@@ -67,13 +69,13 @@ def _subjects() -> Iterator[Subject]:
     yield _of("array_ws", plain.name, array, checks=ARRAY_CHECKS)
     yield _of("array_os", plain.name, array, checks=OS_CHECKS)
     yield _of("array_ws_scaled", scaled.name, blocks, checks=ARRAY_CHECKS)
-    yield _of("scale_add", scaled.name, blocks, top="array_ws_scaled", checks=ARRAY_CHECKS)
     # a requantizer's own defaults are those of int4
     yield _of("requantizer", "requantizer_int4", {})
     for module, unit, checks in (
         ("dot_fused", "nvidia.volta.mma.f16", DOT_CHECKS),
-        ("round_float", "nvidia.hopper.mma.f16_f16acc", DOT_CHECKS),
+        ("scale_add", "nvidia.blackwell.tcgen05.nvf4", DOT_CHECKS),
         ("dot_scaled", "nvidia.blackwell.tcgen05.nvf4", (*DOT_CHECKS, "pairs")),
+        ("round_float", "round_float", None),
         ("sparse_2to4", "sparse_2to4", None),
         ("zero_point", "zero_point", None),
     ):
@@ -205,7 +207,7 @@ def _passes(subject: Subject, bad: Path, mutant: int) -> bool:
             report = verify_rtl(
                 subject.unit,
                 sim=subject.sim,
-                tiles=TILES,
+                tiles=TILES if subject.unit in RTL_UNITS or subject.unit in ENGINES else CASE_TILES,
                 rows=SHAPE if plain else None,
                 cols=SHAPE,
                 m=SHAPE,
