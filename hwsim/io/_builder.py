@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -64,6 +65,22 @@ class Builder:
         """The checked graph."""
         inputs, nodes = tuple(self.inputs), tuple(self.nodes)
         return check(Graph(self.name, inputs, tuple(outputs), nodes, self.values, self.constants))
+
+
+@contextmanager
+def naming(path: object) -> Iterator[None]:
+    """Errors of a graph, which knows its own name only, name its file too.
+
+    Raises:
+        ModelError: as what is done inside.
+    """
+    try:
+        yield
+    except ModelError as err:
+        where = err.where or ""
+        if where.startswith(str(path)):
+            raise
+        raise ModelError(err.message, where=f"{path}: {where}" if where else str(path), hint=err.hint) from None
 
 
 def positive(held: Mapping[str, Any], key: str, default: float | None, where: str) -> float:

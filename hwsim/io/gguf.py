@@ -43,14 +43,12 @@ def load(path: str | os.PathLike[str], *, length: int = 512) -> Graph:
     Raises:
         ModelError: malformed, truncated, another architecture, tensors missing or of other shapes.
     """
+    from hwsim.io._builder import naming
     from hwsim.io._llama import from_gguf
 
     file = read(Path(path))
-    try:
+    with naming(path):
         return from_gguf(file, Path(path).stem, length)
-    except ModelError as err:  # of the graph, which knows its name only
-        named = err.where is not None and err.where.startswith(str(path))
-        raise ModelError(err.message, where=err.where if named else f"{path}: {err.where}", hint=err.hint) from None
 
 
 def read(path: Path) -> GgufFile:

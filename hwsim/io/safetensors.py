@@ -36,6 +36,7 @@ def load(folder: str | os.PathLike[str], *, length: int | None = None) -> Graph:
         ModelError: anything missing, malformed or not supported.
     """
     from hwsim.io import _bert, _llama
+    from hwsim.io._builder import naming
 
     path = Path(folder)
     config = read_json(path / "config.json")
@@ -45,11 +46,8 @@ def load(folder: str | os.PathLike[str], *, length: int | None = None) -> Graph:
         raise unknown(ModelError, "model_type", kind, kinds, where=str(path / "config.json"))
     build, usual = kinds[kind]
     tensors = opened(read(path), config.get("quantization_config", config.get("compression_config")))
-    try:
+    with naming(path):
         return build(config, tensors, path.name, usual if length is None else length)
-    except ModelError as err:  # of the graph, which knows its name only
-        named = err.where is not None and err.where.startswith(str(path))
-        raise ModelError(err.message, where=err.where if named else f"{path}: {err.where}", hint=err.hint) from None
 
 
 def read(folder: Path) -> Tensors:

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from hwsim.errors import ModelError, unknown
 from hwsim.io._builder import Builder
+from hwsim.io._builder import naming
 from hwsim.io._tflite_file import Operator, Tensor, TfliteFile, parse
 from hwsim.io.tensors import mapped
 from hwsim.ir import Graph, QuantParams, Value
@@ -55,7 +56,8 @@ def from_bytes(raw: NDArray[np.uint8], *, name: str, where: str = "<tflite>") ->
     Raises:
         ModelError, ToolError: as :func:`load`.
     """
-    return _Importer(parse(raw, where), name, where).run()
+    with naming(where):
+        return _Importer(parse(raw, where), name, where).run()
 
 
 def plain_name(name: str) -> str:
