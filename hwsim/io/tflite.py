@@ -21,8 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwsim.errors import ModelError, unknown
-from hwsim.io._builder import Builder
-from hwsim.io._builder import naming
+from hwsim.io._builder import Builder, naming
 from hwsim.io._tflite_file import Operator, Tensor, TfliteFile, parse
 from hwsim.io.tensors import mapped
 from hwsim.ir import Graph, QuantParams, Value
