@@ -16,20 +16,18 @@ from hwsim.report.svg import Plane
 
 Row = dict[str, Any]
 TEXT = Path(__file__).with_name("attention_text.md")
-"""What is said of the tables; ``{tables:MODEL@TARGET}`` is where one goes."""
+"""What is said of the tables; ``{table:MODEL@TARGET}`` and ``{signs:MODEL@TARGET}`` are where they go."""
 DRAWN = ("post-training", "AQLC", "QAT", "QAT + AQLC")
-TITLES = {
-    "tiny-llama@hwsim-int4-ws16": "Small Llama, INT4 weights and activations",
-    "tiny-llama@nvidia-b200": "Small Llama, NVFP4",
-    "minilm@hwsim-int4-ws16": "MiniLM, INT4 weights and activations",
-}
+NETWORKS = ("tiny-llama@hwsim-int4-ws16", "tiny-llama@nvidia-b200", "minilm@hwsim-int4-ws16")
 
 
 def write(rows: list[Row], out: Path) -> None:
     """The page and the picture."""
     text = TEXT.read_text()
-    for name in TITLES:
+    for name in NETWORKS:
         held = of(rows, name)
+        if not held:
+            continue
         text = text.replace(f"{{table:{name}}}", table(held)).replace(f"{{signs:{name}}}", signs(held))
     (out / "attention.md").write_text(text)
     (out / "attention.svg").write_text(draw(of(rows, "tiny-llama@hwsim-int4-ws16")))
