@@ -68,13 +68,13 @@ METHODS = (
     Method("AQLC", log_scales=PLACES, learns="factors", distance=1.0),
     Method("AQLC, scores alone", log_scales=("scores",), learns="factors", distance=1.0),
     Method("AQLC, task's loss alone", log_scales=PLACES, learns="factors"),
-    Method("per-head scales + AQLC", "head_scales", PLACES, "factors", 1.0),
+    Method("smoothing + AQLC", "smooth_attention", PLACES, "factors", 1.0),
     Method("QAT", learns="all"),
     Method("QAT + distance", learns="all", distance=1.0),
     Method("QAT + AQLC, task's loss alone", log_scales=PLACES, learns="all"),
     Method("QAT + AQLC", log_scales=PLACES, learns="all", distance=1.0),
-    Method("per-head scales + QAT", "head_scales", learns="all"),
-    Method("per-head scales + QAT + AQLC", "head_scales", PLACES, "all", 1.0),
+    Method("smoothing + QAT", "smooth_attention", learns="all"),
+    Method("smoothing + QAT + AQLC", "smooth_attention", PLACES, "all", 1.0),
 )
 
 
