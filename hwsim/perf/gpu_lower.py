@@ -265,7 +265,7 @@ class Lowering:
                 mac=macs,
                 vector_op=10 * macs / scores.k / 2,
                 scratchpad_bytes=2 * cached if scores.m == 1 else panels * cached + macs * padded * item_bytes,
-                shared_bytes=fetched,
+                shared_bytes=max(0.0, fetched - dram),
                 dram_bytes=dram,
             ),
         )

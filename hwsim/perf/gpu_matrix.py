@@ -31,12 +31,15 @@ from hwsim.perf.gpu_traced import (
     FRAGMENT_ROWS,
     GROUP_ROWS,
     LEAST_SPLIT,
+    SHORT_OPERATIONS,
+    SMALL_CLUSTER,
+    SMALL_TILE,
     SPLIT_STEPS,
     STEP_BYTES,
     STEP_CYCLES,
     UNALIGNED_LOADS,
-    UNALIGNED_RATE,
 )
+from hwsim.perf.gpu_unaligned import short_copies
 from hwsim.perf.machine import Placement, input_bytes, output_bytes, weight_bits, weight_bytes
 from hwsim.perf.sizes import bits_per_element, code_bits
 from hwsim.perf.systolic import ceil_div
@@ -155,7 +158,8 @@ def _candidates(work: MatrixWork, rates: Rates) -> tuple[tuple[int, int], ...]:
     for choice in rates.choices:
         sides = choice.sides, choice.sides[::-1]
         waves = min(_blocks(work, side) for side in sides) / rates.sms
-        fits = (choice.least_waves or 0) <= waves <= (choice.most_waves or inf) and work.k >= (choice.least_k or 0)
+        fits = (choice.least_waves or 0) <= waves <= (choice.most_waves or inf)
+        fits = fits and (choice.least_k or 0) <= work.k <= (choice.most_k or inf)
         if fits and not choice.free:
             return _ordered(sides)
     return rates.tiles
@@ -167,24 +171,25 @@ def _blocks(work: MatrixWork, tile: tuple[int, int]) -> int:
 
 @dataclass(frozen=True, slots=True)
 class _Tiling:
-    """A tile's blocks; cycles of the busiest SM; bytes through the L2."""
+    """A tile's blocks; cycles of the busiest SM; bytes through the L2, and from shared memory."""
 
     tile: tuple[int, int]
     blocks: int
     cycles: float
     shared: float
+    scratchpad: float
 
 
 def _fastest(work: MatrixWork, rates: Rates, memory_s: float) -> _Tiling:
-    """The tile that takes the least time at the highest clock beside ``memory_s``; of equals the one that moves the
-    fewest bytes through the L2."""
+    """The tile that takes the least time at the highest clock beside ``memory_s``; of equals the one that
+    moves the fewest bytes."""
     tiles = np.array(_candidates(work, rates), np.float64)
     blocks = np.ceil(work.m / tiles[:, 0]) * np.ceil(work.n / tiles[:, 1]) * work.groups
-    sides = tiles * np.array(_element_bytes(work))
+    sides = np.minimum(tiles, (work.m, work.n)) * np.array(_element_bytes(work))  # nothing is fetched beyond the edges
     step = tiles[:, 0] * tiles[:, 1] / rates.macs_per_cycle
     if rates.operand_bytes_per_cycle is not None:
         step += sides.sum(axis=1) / rates.operand_bytes_per_cycle
-    fetched = sides.min(axis=1) + sides.max(axis=1) / rates.multicast  # neighbouring blocks share the longer side
+    fetched = _fetched(work, rates, tiles, sides)
     port = fetched * _lines(work, rates) / rates.port_bytes_per_cycle
     cycles = np.ceil(blocks / rates.sms) * _side_by_side(step, port) * work.k
     if rates.multicast > 1:
@@ -192,9 +197,33 @@ def _fastest(work: MatrixWork, rates: Rates, memory_s: float) -> _Tiling:
     shared = blocks * fetched * work.k + output_bytes(work)
     seconds = _side_by_side(cycles / rates.clock_hz, shared / rates.shared_bytes_per_s)
     seconds = _side_by_side(seconds, np.full_like(seconds, memory_s)) + CLEAR_S * _cleared(blocks, rates)
-    at = int(np.argmin(np.where(seconds <= seconds.min() * (1 + 1e-9), shared, np.inf)))
+    scratchpad = _scratchpad(work, tiles, blocks)
+    at = int(np.argmin(np.where(seconds <= seconds.min() * (1 + 1e-9), shared + scratchpad, np.inf)))
     tile = int(tiles[at, 0]), int(tiles[at, 1])
-    return _Tiling(tile, int(blocks[at]), float(cycles[at]), float(shared[at]))
+    return _Tiling(tile, int(blocks[at]), float(cycles[at]), float(shared[at]), float(scratchpad[at]))
+
+
+def _scratchpad(work: MatrixWork, tiles: NDArray[np.float64], blocks: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Bytes from shared memory to the tensor cores: of whole tiles, also where the product does not fill them. An
+    instruction takes a group of rows and as many columns as the tile's other side has, the longer one if both may."""
+    across, down = np.where(tiles[:, ::-1] % GROUP_ROWS == 0, tiles, 0).T
+    columns = np.maximum(across, down)
+    columns = np.where(columns > 0, columns, tiles.max(axis=1))
+    padded = blocks * tiles.prod(axis=1) * work.k
+    return np.asarray(padded * sum(_element_bytes(work)) / 2 * (1 / GROUP_ROWS + 1 / columns))
+
+
+def _fetched(
+    work: MatrixWork, rates: Rates, tiles: NDArray[np.float64], sides: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Bytes for a step along k that a block fetches itself. The blocks of a cluster lie along one side of the result
+    and fetch the other side's operand once; where there are fewer blocks along it, fewer share."""
+    small = tiles[:, 0] * tiles[:, 1] <= (SMALL_TILE if rates.multicast > 1 and not rates.choices else 0)
+    cluster = np.where(small, SMALL_CLUSTER, rates.multicast)
+    along_m, along_n = np.ceil(work.m / tiles[:, 0]), np.ceil(work.n / tiles[:, 1])
+    across = sides[:, 0] / np.minimum(cluster, along_n) + sides[:, 1]
+    down = sides[:, 0] + sides[:, 1] / np.minimum(cluster, along_m)
+    return np.minimum(across, down)
 
 
 def _side_by_side(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -234,36 +263,57 @@ def _tiled(work: MatrixWork, place: Placement, rates: Rates, table: EnergyTable)
     read, written = dram_bytes(work, place)
     memory_s = read / rates.load_bytes_per_s
     store_s = written / rates.store_bytes_per_s
+    aligned = _alignment(work)
+    if aligned < ALIGNED_BYTES:
+        yield from _unaligned(work, place, rates, table, aligned)
+        return
     best = _fastest(work, rates, memory_s + (1 - rates.store_share) * store_s)
     exposed = _exposed(rates, best.blocks)
     memory_s += (1 - exposed) * store_s
-    cycles = best.cycles
-    if (aligned := _alignment(work)) < ALIGNED_BYTES:
-        cycles /= UNALIGNED_RATE * aligned / ALIGNED_BYTES
-        memory_s /= UNALIGNED_LOADS
     if _cleared(best.blocks, rates):
         yield Kernel(launch_s=CLEAR_S, table=table)
-    # Operands are read for whole tiles, also where the product does not fill them.
-    tile_m, tile_n = best.tile
-    padded = best.blocks * tile_m * tile_n * work.k
-    in_bytes, second_bytes = _element_bytes(work)
-    scratchpad = padded * (in_bytes + second_bytes) / 2 * (1 / GROUP_ROWS + 1 / _columns(tile_m, tile_n))
     yield Kernel(
         launch_s=rates.launch_s,
         table=table,
-        cycles=cycles,
+        cycles=best.cycles,
         shared_s=best.shared / rates.shared_bytes_per_s,
         memory_s=memory_s,
         tail_s=exposed * output_bytes(work) / rates.store_bytes_per_s,
         counts=ActionCounts(
             mac=work.macs / (rates.sparse if work.sparse else 1),
-            scratchpad_bytes=scratchpad,
-            shared_bytes=best.shared,
+            scratchpad_bytes=best.scratchpad,
+            shared_bytes=max(0.0, best.shared - read),  # the price of memory has the first way through the L2
             dram_bytes=read + written,
         ),
     )
     if rates.multicast > 1 and not rates.choices and _cut(work):
         yield Kernel(launch_s=rates.reduce_launch_s, table=table)
+
+
+def _unaligned(work: MatrixWork, place: Placement, rates: Rates, table: EnergyTable, aligned: int) -> Iterator[Kernel]:
+    """A kernel of an older generation, and the one that adds the parts of k."""
+    read, written = dram_bytes(work, place)
+    sizes = _element_bytes(work)
+    found = short_copies(work, aligned, sizes, rates.sms, rates.macs_per_cycle, rates.clock_hz)
+    rows, columns = found.tile
+    blocks_k = work.k * ceil_div(work.m, rows) * ceil_div(work.n, columns) * work.groups
+    shared = blocks_k * (min(rows, work.m) * sizes[0] + min(columns, work.n) * sizes[1]) + output_bytes(work)
+    yield Kernel(
+        launch_s=rates.launch_s,
+        table=table,
+        cycles=found.cycles,
+        shared_s=shared / rates.shared_bytes_per_s,
+        memory_s=(read / rates.load_bytes_per_s + written / rates.store_bytes_per_s) / UNALIGNED_LOADS,
+        counts=ActionCounts(
+            mac=work.macs / (rates.sparse if work.sparse else 1),
+            vector_op=SHORT_OPERATIONS * found.copies,
+            scratchpad_bytes=blocks_k * rows * columns * sum(sizes) / 2 * (1 / GROUP_ROWS + 1 / columns),
+            shared_bytes=max(0.0, shared - read),
+            dram_bytes=read + written,
+        ),
+    )
+    if found.reduce_s:
+        yield Kernel(launch_s=rates.reduce_launch_s, shared_s=found.reduce_s, table=table)
 
 
 def _alignment(work: MatrixWork) -> int:
@@ -283,14 +333,6 @@ def _cut(work: MatrixWork) -> bool:
     steps = _steps(work)
     tiles = ceil_div(work.m, 64) * ceil_div(work.n, 128 if work.m <= FRAGMENT_ROWS else 64) * work.groups
     return steps >= SPLIT_STEPS * tiles and steps >= LEAST_SPLIT
-
-
-def _columns(tile_m: int, tile_n: int) -> int:
-    """Columns of one instruction: the side that the other, in whole groups of rows, leaves; the longer if both may."""
-    return max(
-        [side for side, other in ((tile_m, tile_n), (tile_n, tile_m)) if other % GROUP_ROWS == 0],
-        default=max(tile_m, tile_n),
-    )
 
 
 def _depthwise(work: MatrixWork, place: Placement, rates: Rates, table: EnergyTable) -> Kernel:
@@ -329,8 +371,8 @@ def _dequantizing(work: MatrixWork, place: Placement, rates: Rates, table: Energ
         counts=ActionCounts(
             mac=weights * FRAGMENT_ROWS,
             vector_op=rates.operations_per_weight * weights,
-            scratchpad_bytes=fragments,
-            shared_bytes=shared,
+            scratchpad_bytes=fragments / rates.fetched_per_byte,
+            shared_bytes=max(0.0, shared - read),
             dram_bytes=read + written,
         ),
     )

@@ -67,7 +67,7 @@ STEP_BYTES, STEP_CYCLES = 128, 170
 FP8), and the least time of such a step, in which loads, barrier and instruction follow each other (88 to 102 ns for
 tiles of 64 x 8 to 64 x 40 in FP8 and FP16)."""
 
-SPLIT_STEPS, LEAST_SPLIT = 1.5, 48
+SPLIT_STEPS, LEAST_SPLIT = 1.0, 48
 """A product is cut along k where it has so many steps for each 64 x 64 tile (64 x 128 up to 16 rows), and so many at
 least: the rule that best separates the kernels that cuBLAS took."""
 
@@ -75,10 +75,24 @@ CLEAR_S = 1.6e-6
 """A warp-group kernel with more than two tiles for an SM hands them out by a counter, which a kernel before it clears
 (0.8 us and the gap between kernels)."""
 
-ALIGNED_BYTES, UNALIGNED_RATE, UNALIGNED_LOADS = 16, 1 / 2, 1 / 2
-"""Where rows of an operand or of the result start at fewer bytes than 16, older kernels run, at half of the tensor rate
-times the part of 16 bytes that they load at a time, and at half of the memory rate (FP16 777 x 1333 x 2056, INT8 1000
-and 3000 cubed, GPT-2's 50257 columns)."""
+ALIGNED_BYTES, UNALIGNED_RATE, UNALIGNED_LOADS = 16, 0.629, 1 / 2
+"""Where rows of an operand or of the result start at fewer bytes than 16, warp kernels of older generations run, at
+their share of the tensor rate at most (62.9%: Luo et al., arXiv 2402.13499), and half of the memory rate (GPT-2's 50257
+columns)."""
+
+SHORT_COPIES, SHORT_COPY_BYTES, SHORT_OPERATIONS = 2.5, 4, 25
+"""Copies of an operand's few bytes that an SM makes in a cycle, whatever their size; the largest such copy; and lane
+operations that each takes in address and store (nine products of odd sizes: 2.3 to 3.0 in FP16, BF16, TF32, INT8)."""
+
+UNALIGNED_TILES, UNALIGNED_CUTS = ((128, 128), (256, 128), (128, 256)), (1, 2, 3, 4, 6, 8)
+"""Result tiles of those kernels, the one for copies below 4 bytes first; and parts that k is cut in."""
+
+UNALIGNED_REDUCE_BYTES_PER_S = 5e12
+"""At which the parts are written, read and added."""
+
+SMALL_TILE, SMALL_CLUSTER = 64 * 64, 4
+"""Results of a tile up to which kernels come in clusters of four blocks or eight, and not of two (names of 500
+kernels)."""
 
 FRAGMENT_ROWS, FRAGMENT_COLUMNS = 16, 8
 """Result tile of a dequantizing block: one m16n8 instruction (PyTorch's tinygemm)."""
