@@ -86,13 +86,14 @@ class TileChoice(_Sourced):
 
     Attributes:
         least_waves, most_waves: its blocks over the cores.
-        least_k: length of the sums.
+        least_k, most_k: length of the sums.
     """
 
     tile: Annotated[str, Field(pattern=r"^[1-9]\d{0,3}x[1-9]\d{0,3}$")]
     least_waves: Positive | None = None
     most_waves: Positive | None = None
     least_k: Natural | None = None
+    most_k: Natural | None = None
 
     @property
     def sides(self) -> tuple[int, int]:
@@ -102,7 +103,7 @@ class TileChoice(_Sourced):
     @property
     def free(self) -> bool:
         """Whether it has no conditions."""
-        return self.least_waves is None and self.most_waves is None and self.least_k is None
+        return (self.least_waves, self.most_waves, self.least_k, self.most_k) == (None,) * 4
 
 
 class SparseWeights(_Model):
