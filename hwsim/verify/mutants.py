@@ -20,13 +20,17 @@ SWITCH = "HWSIM_MUTANT"
 PROOF_SECONDS = 40
 """After so long a proof counts as without an answer."""
 
-Verdict = Literal["equal", "differs", "open"]
-"""What a proof says of a mutant: it makes no difference, it makes one, or there was no answer in time."""
+Verdict = Literal["equal", "bounded", "differs", "open"]
+"""What a proof says of a mutant: it makes no difference, none for some cycles, one, or no answer in time."""
+
+VALID = {"valid_out": ("psum_out",), "r_valid": ("r_row", "r_last"), "m_axis_tvalid": ("m_axis_tdata", "m_axis_tlast")}
+"""Outputs that mean nothing while another is low."""
 
 _SWITCH = f'$c32("std::atoi(std::getenv(", "\\"{SWITCH}\\"", "))")'
 _HEADER = re.compile(r"^module\s+\w+.*?^\);", re.MULTILINE | re.DOTALL)
 _PORTS = re.compile(r"^module mutated\((.*?)\);", re.MULTILINE | re.DOTALL)
 _CONTROL = re.compile(r"-ctrl mutsel \d+ \d+ ")
+_PORT = re.compile(r"^  (input|output) (\[(\d+):0\] )?(\w+);", re.MULTILINE)
 _FIELD = re.compile(r"-(mode|cell|port|portbit|ctrlbit|wire|wirebit) (\S+)")
 
 
@@ -42,6 +46,11 @@ class Elaborated:
     module: str
     top: str
     parameters: Mapping[str, int | str]
+
+    @property
+    def cycles(self) -> int:
+        """From a reset, so many that an array has loaded its weights, and shown more than one row."""
+        return 2 * int(self.parameters.get("ROWS", 0)) + int(self.parameters.get("COLS", 0)) + 4
 
     def commands(self) -> list[str]:
         """Yosys commands that elaborate the module, flat, with the parameters that ``top`` gives it.
@@ -84,11 +93,12 @@ def _make(what: Elaborated, count: int, seed: int, home: Path, finer: tuple[str,
         ],
         where=f"module {what.module}",
     )
+    text = made.read_text(encoding="utf-8")
+    (home / "seen.v").write_text(_seen(text.split("endmodule")[0]), encoding="utf-8")
     # read again, as a mutant is: registers and ports are then in the same order
     run_yosys([f'read_rtlil "{base}"', *_gates(home / "base.aig")], where=f"module {what.module}")
     run_abc([f'read_aiger "{home / "base.aig"}"; comb; write_aiger "{home / "base.aig"}"'], f"module {what.module}")
     found = _HEADER.search((rtl_dir() / f"{what.module}.v").read_text(encoding="utf-8"))
-    text = made.read_text(encoding="utf-8")
     ports = _PORTS.search(text)
     if found is None or ports is None:
         raise ToolError("the module has no port list of its own", where=f"module {what.module}")
@@ -104,6 +114,18 @@ def _make(what: Elaborated, count: int, seed: int, home: Path, finer: tuple[str,
     return [_CONTROL.sub("", line) for line in lines if "-mode none" not in line]
 
 
+def _seen(made: str) -> str:
+    """Verilog of the mutated module with the outputs that mean nothing held at 0, as nobody may look at them."""
+    ports = {name: (way, int(top or 0) + 1) for way, _, top, name in _PORT.findall(made) if name != "mutsel"}
+    dark = {name: valid for valid, names in VALID.items() if valid in ports for name in names if name in ports}
+    lines = [f"    {way} [{bits - 1}:0] {name}" for name, (way, bits) in ports.items()]
+    pins = [f".{name}({name}{'_raw' if name in dark else ''})" for name in ports]
+    body = [f"    wire [{ports[name][1] - 1}:0] {name}_raw;" for name in dark]
+    body += [f"    assign {name} = {valid} ? {name}_raw : {ports[name][1]}'d0;" for name, valid in dark.items()]
+    body.append(f"    mutated m ({', '.join(pins)});")
+    return "module seen(\n" + ",\n".join(lines) + "\n);\n" + "\n".join(body) + "\nendmodule\n"
+
+
 def fixed(made: Path, mutant: int) -> Path:
     """The file for a simulator that does not run C++: one mutant is switched on for good."""
     path = made.parent / str(mutant) / made.name
@@ -117,31 +139,47 @@ def _gates(path: Path) -> list[str]:
     return ["techmap", "dffunmap", "aigmap", f'write_aiger "{path}"']
 
 
-def verdict(change: str, home: Path) -> Verdict:
+def verdict(change: str, home: Path, cycles: int) -> Verdict:
     """Whether the changed module does the same from any state: next state and outputs, by SAT (``cec`` of ABC).
 
-    Where they differ in some state, induction over the inner signals may still prove that it is never seen.
+    Where they differ in some state, induction over the inner signals may still prove that it is never seen, and a
+    bounded proof that it is not seen for so many ``cycles``.
     """
     from hwsim.verify.formal import equivalence
 
-    base, gold = f'read_rtlil "{home / "base.il"}"', home / "base.aig"
-    gate = home / f"{abs(hash(change))}.aig"
-    run_yosys([base, change, *_gates(gate)], where="a mutant")
-    _, said = try_abc(
-        [f'read_aiger "{gate}"; comb; write_aiger "{gate}"', f'cec -n -T {PROOF_SECONDS} "{gold}" "{gate}"'],
-        2 * PROOF_SECONDS,
-    )
-    gate.unlink()
-    if "Networks are equivalent" in said:
-        return "equal"
-    if "Verification failed" in said and "already combinational" in said:
+    base, gold, gate = f'read_rtlil "{home / "base.il"}"', home / "base.aig", home / f"{abs(hash(change))}.aig"
+    try:
+        run_yosys([base, change, *_gates(gate)], where="a mutant")
+        compare = f'cec -n -T {PROOF_SECONDS} "{gold}" "{gate}"'
+        _, said = try_abc([f'read_aiger "{gate}"; comb; write_aiger "{gate}"', compare], 2 * PROOF_SECONDS)
+        if "Networks are equivalent" in said:
+            return "equal"
+        if "already combinational" in said:
+            return "differs" if "Verification failed" in said else "open"
+        script = [base, "rename mutated gold", "design -stash gold"]
+        script += [base, change, "rename mutated gate", "design -stash gate", *equivalence("gold", "gate")]
+        status, said = try_yosys(script, PROOF_SECONDS)
+        if status == 0 and "Equivalence successfully proven!" in said:
+            return "equal"
+        return _within(change, home, gate, cycles)
+    finally:
+        gate.unlink(missing_ok=True)
+
+
+def _within(change: str, home: Path, gate: Path, cycles: int) -> Verdict:
+    """Both from zero for so many cycles, any inputs, as far as their outputs mean anything."""
+    seen = [f'read_verilog "{home / "seen.v"}"', "hierarchy -top seen", "flatten", "opt_clean"]
+    gold = gate.with_suffix(".gold.aig")
+    try:
+        for path, changes in ((gold, ()), (gate, (change,))):
+            run_yosys([f'read_rtlil "{home / "base.il"}"', *changes, *seen, *_gates(path)], where="a mutant")
+        bounded = f"bmc3 -F {cycles} -T {4 * PROOF_SECONDS}"
+        _, said = try_abc([f'miter "{gold}" "{gate}"', "zero", bounded], 5 * PROOF_SECONDS)
+    finally:
+        gold.unlink(missing_ok=True)
+    if "was asserted in frame" in said:
         return "differs"
-    script = [base, "rename mutated gold", "design -stash gold"]
-    script += [base, change, "rename mutated gate", "design -stash gate", *equivalence("gold", "gate")]
-    status, proof = try_yosys(script, PROOF_SECONDS)
-    if status == 0 and "Equivalence successfully proven!" in proof:
-        return "equal"
-    return "differs" if "Verification failed" in said else "open"
+    return "bounded" if f"No output asserted in {cycles} frames" in said else "open"
 
 
 def told(change: str) -> str:

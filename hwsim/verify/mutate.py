@@ -142,7 +142,7 @@ class MutationReport:
     @property
     def equivalent(self) -> int:
         """Survivors that no simulation could find, as they make no difference."""
-        return sum(survivor.verdict == "equal" for survivor in self.survivors)
+        return sum(survivor.verdict in ("equal", "bounded") for survivor in self.survivors)
 
     @property
     def rate(self) -> float:
@@ -181,7 +181,7 @@ def mutate(
                     lived.append(changes[at - 1])
                 if on_mutant is not None:
                     on_mutant(at, len(changes))
-            said = list(each(partial(verdict, home=home), lived))
+            said = list(each(partial(verdict, home=home, cycles=subject.what.cycles), lived))
     survivors = tuple(Survivor(told(change), found) for change, found in zip(lived, said, strict=True))
     return MutationReport(name, subject.unit, len(changes), len(changes) - len(lived), survivors)
 
