@@ -90,7 +90,9 @@ def stress(
         raise DataError("expected labels, found none", where=test.name)
     ranges, notes = (None, ()) if is_quantized(graph) else calibration_of(graph, data, calibration, test)
     test = spread(test, limit)
-    found = _Stressed(test, span or span_of(test), exact, precision, seed, show)
+    if span is None and (attacks or corruptions or others):
+        span = span_of(test)
+    found = _Stressed(test, span or (0.0, 1.0), exact, precision, seed, show)
     held: list[tuple[Graph, Target, Recipe]] = []
     for chip in chips:
         recipe = recipe_for(chip, precision, calibrator)
@@ -233,6 +235,8 @@ class _Stressed:
             for one in victims:
                 answers = one.scores(x)
                 for score, tell in SCORES.items():
+                    if score == "energy" and one.normalised:
+                        continue
                     area = auroc(tell(own[one.name]), tell(answers), seed=self.seed)
                     yield StrangerRow(name, score, one.name, *area)
                 done += 1

@@ -40,11 +40,13 @@ class Victim:
         name: as tables print it.
         scores: inputs [n, ...] -> scores [n, classes].
         gradient: makes (inputs, labels) -> gradient of the loss with respect to the inputs.
+        normalised: scores are logarithms of probabilities, which have no energy.
     """
 
     name: str
     scores: Callable[[Inputs], NDArray[np.float32]]
     gradient: Callable[[], Gradient]
+    normalised: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +88,10 @@ def victim(
             by a rounding where the chip's sums are not exact.
     """
 
+    normalised = _normalised(graph)
+
     def scores(x: Inputs) -> NDArray[np.float32]:
-        return _flat(emulate(graph, target, x, precision=precision).output)
+        return _scores(emulate(graph, target, x, precision=precision).output, normalised)
 
     def gradient() -> Gradient:
         from hwsim.emulate.values import chip_values
@@ -95,23 +99,26 @@ def victim(
 
         return input_gradient(graph, recipe, chip_values(target, precision) if exact else None)
 
-    return Victim(name or target.name, scores, gradient)
+    return Victim(name or target.name, scores, gradient, normalised)
 
 
 def whole_victim(graph: Graph, quantized: Graph, recipe: Recipe, *, name: str = "float32") -> Victim:
     """The float network. ``quantized``: what ``recipe`` makes of it."""
 
+    normalised = _normalised(graph)
+
     def scores(x: Inputs) -> NDArray[np.float32]:
         step = chunk_of(graph)
         parts = [x[start : start + step] for start in range(0, len(x), step)]
-        return np.concatenate([_flat(reference.run(graph, {graph.inputs[0]: p})[graph.outputs[0]]) for p in parts])
+        found = [reference.run(graph, {graph.inputs[0]: part})[graph.outputs[0]] for part in parts]
+        return _scores(np.concatenate(found), normalised)
 
     def gradient() -> Gradient:
         from hwsim.quant.qat import input_gradient
 
         return input_gradient(graph, recipe, quantized=quantized)
 
-    return Victim(name, scores, gradient)
+    return Victim(name, scores, gradient, normalised)
 
 
 def attack(
@@ -262,5 +269,12 @@ def _estimator(
     return Emulated()
 
 
-def _flat(scores: NDArray[np.float32]) -> NDArray[np.float32]:
-    return scores.reshape(len(scores), -1)
+def _normalised(graph: Graph) -> bool:
+    last = graph.producer(graph.outputs[0])
+    return last is not None and last.op == "Softmax"
+
+
+def _scores(outputs: NDArray[np.float32], normalised: bool) -> NDArray[np.float32]:
+    """[n, classes]; of probabilities their logarithms, whose softmax they are."""
+    flat = outputs.reshape(len(outputs), -1)
+    return np.log(np.maximum(flat, np.float32(1e-30))) if normalised else flat

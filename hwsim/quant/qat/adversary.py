@@ -69,6 +69,10 @@ class Adversary:
 def gradient(network: QatNetwork, x: Tensor, y: Tensor) -> Tensor:
     """Of the summed cross-entropy with respect to the inputs [n, ...]; labels [n]."""
     held = x.detach().requires_grad_()
-    loss = functional.cross_entropy(network(held).flatten(1), y, reduction="sum")
+    answers = network(held).flatten(1)
+    last = network.graph.producer(network.graph.outputs[0])
+    if last is not None and last.op == "Softmax":
+        answers = answers.clamp_min(1e-30).log()
+    loss = functional.cross_entropy(answers, y, reduction="sum")
     (found,) = torch.autograd.grad(loss, held)
     return found.detach()
