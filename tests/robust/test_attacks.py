@@ -22,7 +22,7 @@ EPSILON = 0.1
 
 @pytest.fixture(scope="module")
 def digits() -> Any:
-    return spread(hwsim.load_data("mnist-cnn"), 40)
+    return spread(hwsim.load_data("mnist-cnn"), 30)
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +64,7 @@ def test_pgd_beats_fgsm_and_chance(victims: Any, digits: Any) -> None:
     for one in victims:
         chance = np.clip(x + EPSILON * rng.choice([-1, 1], x.shape), 0, 1).astype(np.float32)
         step = attack(one, x, y, Attack("fgsm", EPSILON, 1))
-        steps = attack(one, x, y, Attack("pgd", EPSILON, 20))
+        steps = attack(one, x, y, Attack("pgd", EPSILON, 10))
         assert right(one, steps, y) < right(one, step, y) <= right(one, chance, y)
 
 
@@ -77,8 +77,8 @@ def test_pgd_is_as_strong_as_the_attack_that_networks_learn_from(victims: Any, d
     graph, quantized, _, rule = held
     network = QatNetwork(quantized, graph, rule)
     x, y = torch.from_numpy(digits.inputs), torch.from_numpy(digits.labels)
-    own = Adversary(EPSILON, 20)(network, x, y, torch.Generator().manual_seed(0)).numpy()
-    theirs = attack(victims[1], digits.inputs, digits.labels, Attack("pgd", EPSILON, 20))
+    own = Adversary(EPSILON, 10)(network, x, y, torch.Generator().manual_seed(0)).numpy()
+    theirs = attack(victims[1], digits.inputs, digits.labels, Attack("pgd", EPSILON, 10))
     assert abs(right(victims[1], own, digits.labels) - right(victims[1], theirs, digits.labels)) <= 4
     assert np.abs(own - digits.inputs).max() <= EPSILON + 1e-6
 
