@@ -293,8 +293,18 @@ def _tiled(work: MatrixWork, place: Placement, rates: Rates, table: EnergyTable)
 def _unaligned(work: MatrixWork, place: Placement, rates: Rates, table: EnergyTable, aligned: int) -> Iterator[Kernel]:
     """A kernel of an older generation, and the one that adds the parts of k."""
     read, written = dram_bytes(work, place)
+    memory_s = (read / rates.load_bytes_per_s + written / rates.store_bytes_per_s) / UNALIGNED_LOADS
     sizes = _element_bytes(work)
-    found = short_copies(work, aligned, sizes, rates.sms, rates.macs_per_cycle, rates.clock_hz)
+    found = short_copies(
+        work,
+        aligned,
+        sizes,
+        sms=rates.sms,
+        macs_per_cycle=rates.macs_per_cycle,
+        clock_hz=rates.clock_hz,
+        memory_s=memory_s,
+        launch_s=rates.reduce_launch_s,
+    )
     rows, columns = found.tile
     blocks_k = work.k * ceil_div(work.m, rows) * ceil_div(work.n, columns) * work.groups
     shared = blocks_k * (min(rows, work.m) * sizes[0] + min(columns, work.n) * sizes[1]) + output_bytes(work)
@@ -303,7 +313,7 @@ def _unaligned(work: MatrixWork, place: Placement, rates: Rates, table: EnergyTa
         table=table,
         cycles=found.cycles,
         shared_s=shared / rates.shared_bytes_per_s,
-        memory_s=(read / rates.load_bytes_per_s + written / rates.store_bytes_per_s) / UNALIGNED_LOADS,
+        memory_s=memory_s,
         counts=ActionCounts(
             mac=work.macs / (rates.sparse if work.sparse else 1),
             vector_op=SHORT_OPERATIONS * found.copies,
@@ -313,7 +323,7 @@ def _unaligned(work: MatrixWork, place: Placement, rates: Rates, table: EnergyTa
         ),
     )
     if found.reduce_s:
-        yield Kernel(launch_s=rates.reduce_launch_s, shared_s=found.reduce_s, table=table)
+        yield Kernel(launch_s=found.reduce_s, table=table)
 
 
 def _alignment(work: MatrixWork) -> int:
