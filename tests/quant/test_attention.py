@@ -13,9 +13,11 @@ from hwsim.errors import ModelError, RecipeError
 from hwsim.io import safetensors
 from hwsim.io._builder import Builder
 from hwsim.ir import Graph, reference
+from hwsim.numerics import QTensor
 from hwsim.quant import quantize, recipe_for
 from hwsim.quant.attention import PLACES, attentions, heads_of, log_scaled
 from hwsim.quant.equalize import equalized
+from hwsim.quant.fold import folded
 from hwsim.quant.rotate import hadamard
 from tests.io import decoders
 from tests.oracles import need_network
@@ -123,6 +125,35 @@ def test_what_is_asked_for_must_be_there(decoder: Graph) -> None:
         log_scaled(decoder, ("querry",))
     with pytest.raises(RecipeError, match="has log-scales already"):
         log_scaled(log_scaled(decoder)[0])
+
+
+@pytest.mark.parametrize("chip", ["hwsim-int4-ws16", "nvidia-h100"])
+def test_folded_factors_leave_codes_of_weights_and_sums(chip: str) -> None:
+    """Factors of q, k and v become part of their products' scales; no Mul is left but the scores'."""
+    made, learned = log_scaled(encoder())
+    target, rng = hwsim.load_target(chip), np.random.default_rng(2)
+    stored = quantize(made, recipe_for(target, None, "minmax"), X)
+    constants = dict(stored.constants)
+    for name, numbers in learned.items():
+        held = np.array(constants[name])
+        factor = np.exp(rng.normal(0, 0.3, (numbers, 1)))
+        constants[name] = (held.reshape(numbers, -1) * factor).astype(np.float32).reshape(held.shape)
+    stored = stored.rebuilt(constants=constants)
+    small = folded(stored)
+    assert [n.name for n in small.nodes if n.op == "Mul"] == ["scores"]
+    codes, before = small.constants["q.weight.folded"], stored.constants["q.weight"]
+    assert isinstance(codes, QTensor)
+    assert isinstance(before, QTensor)
+    np.testing.assert_array_equal(codes.codes, before.codes)
+    want, got = (hwsim.emulate(g, target, X).output for g in (stored, small))
+    noise = np.sqrt(np.mean((got - want) ** 2) / np.mean(want**2))
+    assert noise < 0.02, "a code here and there, or the 16-bit rounding of a vector unit"
+
+
+def test_factors_stay_where_a_scale_is_not_the_channels(decoder: Graph) -> None:
+    chip = hwsim.load_target("nvidia-b200")
+    stored = quantize(log_scaled(decoder, ("value",))[0], recipe_for(chip, "nvfp4", "minmax"), IDS)
+    assert [n.op for n in folded(stored).nodes] == [n.op for n in stored.nodes]
 
 
 @pytest.mark.parametrize("rule", RULES)
