@@ -40,13 +40,18 @@ COLUMNS = 128
 """Columns whose errors reach the rest of the matrix in one product (the paper's lazy batches)."""
 
 
-def damped(hessian: Matrix, damping: float = DAMPING) -> Matrix:
+def damped(hessian: Matrix, damping: float = DAMPING, variance: Matrix | None = None) -> Matrix:
     """``hessian`` [groups, K, K] with ``damping`` times the mean of each group's diagonal added to the diagonal; groups
-    that saw nothing become the identity, in which rounding is to nearest."""
+    that saw nothing become the identity, in which rounding is to nearest.
+
+    With ``variance`` [groups, K], what the inputs are known to vary by, nine tenths of what is added go by that.
+    """
     k = hessian.shape[-1]
     mean = np.einsum("gkk->g", hessian) / k
-    extra = np.where(mean > 0, damping * mean, 1.0)
-    return hessian + extra[:, None, None] * np.eye(k)
+    extra = np.where(mean > 0, damping * mean, 1.0)[:, None]
+    if variance is not None:
+        extra = 0.1 * extra + 0.9 * damping * variance
+    return hessian + np.broadcast_to(extra, hessian.shape[:2])[:, :, None] * np.eye(k)
 
 
 def round_with_scales(weight: NDArray[Any], hessian: Matrix, stored: QTensor) -> QTensor:

@@ -7,6 +7,7 @@ biases.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -27,6 +28,7 @@ from hwsim.quant.recipe import Recipe, Scheme, is_integer
 from hwsim.quant.reconstruct import reconstruct
 from hwsim.quant.store import store_weight, takes_range
 from hwsim.quant.task import refine
+from hwsim.quant.trained import channel_variances
 
 RIVALS = ("minmax", "mse")
 """Rules whose ranges a task-driven calibrator tries against its own."""
@@ -48,6 +50,7 @@ def quantize(graph: Graph, recipe: Recipe, data: NDArray[Any]) -> Graph:
         for name in asked:
             if name not in names:
                 raise unknown(RecipeError, "node", name, names, where=where)
+    variances = channel_variances(graph) if recipe.equalize == "none" else {}  # moved scales would change them
     original = graph = fold_batchnorm(graph)
     if recipe.equalize != "none":
         graph = check(equalized(graph, recipe, calibration_rows(graph, data, recipe.samples)))
@@ -57,7 +60,7 @@ def quantize(graph: Graph, recipe: Recipe, data: NDArray[Any]) -> Graph:
     for other in map(recipe.with_calibrator, RIVALS if task_driven else ()):
         made = _with_storage(graph, other, seen)
         rivals.append(made if _walks(recipe) else _store_weights(made, other, data))
-    graph = check(_store_weights(_with_storage(graph, recipe, seen), recipe, data))
+    graph = check(_store_weights(_with_storage(graph, recipe, seen), recipe, data, variances))
     if task_driven:
         graph = check(refine(graph, original, calibration_rows(graph, data, recipe.samples), rivals))
     graph = store_biases(graph, recipe)
@@ -192,7 +195,9 @@ def _walks(recipe: Recipe) -> bool:
     return recipe.weight_method != "nearest" or recipe.correct_bias
 
 
-def _store_weights(graph: Graph, recipe: Recipe, data: NDArray[Any]) -> Graph:
+def _store_weights(
+    graph: Graph, recipe: Recipe, data: NDArray[Any], variances: Mapping[str, NDArray[np.float64]] | None = None
+) -> Graph:
     """Store constant weights; biases stay real numbers. Weights that came packed keep their numbers where the scheme
     has them all, whatever the method: who packed them has chosen their codes already."""
     named = {n.name for n in _matrix_nodes(graph, recipe) if n.inputs[1] in graph.constants}
@@ -214,7 +219,9 @@ def _store_weights(graph: Graph, recipe: Recipe, data: NDArray[Any]) -> Graph:
         nodes[at] = replace(node, inputs=(node.inputs[0], name, *node.inputs[2:]))
         named.discard(node.name)
     graph = graph.rebuilt(nodes=nodes, constants=constants)
-    return reconstruct(graph, recipe, calibration_rows(graph, data, recipe.samples), named) if named else graph
+    if not named:
+        return graph
+    return reconstruct(graph, recipe, calibration_rows(graph, data, recipe.samples), named, variances)
 
 
 def store_biases(graph: Graph, recipe: Recipe) -> Graph:

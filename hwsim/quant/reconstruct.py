@@ -45,12 +45,19 @@ DETERMINED = 4
 """Rows of data for each row of a weight's inputs, from which the weight may move to make up for its inputs."""
 
 
-def reconstruct(graph: Graph, recipe: Recipe, data: NDArray[Any], names: set[str]) -> Graph:
+def reconstruct(
+    graph: Graph,
+    recipe: Recipe,
+    data: NDArray[Any],
+    names: set[str],
+    variances: Mapping[str, Matrix] | None = None,
+) -> Graph:
     """Store the constant weights of the nodes ``names``; biases stay real numbers.
 
     Args:
         graph: a graph with its ``Quantize`` nodes in place and float weights.
         data: calibration inputs [n, ...].
+        variances: float64 [channels] of values over the training data, where known (``hwsim.quant.trained``).
     """
     final = max(at for at, node in enumerate(graph.nodes) if node.name in names)
     inputs = np.ascontiguousarray(data, dtype=np.float32)
@@ -68,7 +75,8 @@ def reconstruct(graph: Graph, recipe: Recipe, data: NDArray[Any], names: set[str
                 both = {name: _joined([both[name], extra[name]]) for name in both}
                 held = more
                 known.clear()
-            weight, bias = _layer(graph, node, recipe, _moments(graph, node, *both[node.inputs[0]], known))
+            seen = _moments(graph, node, *both[node.inputs[0]], known)
+            weight, bias = _layer(graph, node, recipe, seen, _variance(graph, node, variances or {}))
             stored, shift = f"{node.name}.weight", f"{node.name}.bias"
             constants[stored] = weight
             if bias is not None:
@@ -160,7 +168,18 @@ def _real(held: Any) -> Array:
     return held.dequantize() if isinstance(held, QTensor) else np.asarray(held, dtype=np.float32)
 
 
-def _layer(graph: Graph, node: Node, recipe: Recipe, halves: Halves) -> tuple[QTensor, Array | None]:
+def _variance(graph: Graph, node: Node, variances: Mapping[str, Matrix]) -> Matrix | None:
+    """What is known of a product's inputs over the training data, [groups, K]."""
+    source = graph.producer(node.inputs[0])
+    if node.op != "Conv" or source is None or source.op != "Quantize" or source.inputs[0] not in variances:
+        return None
+    found, (_, per_group, kh, kw) = variances[source.inputs[0]], graph.float_constant(node.inputs[1]).shape
+    return np.repeat(found.reshape(-1, per_group), kh * kw, axis=1)
+
+
+def _layer(
+    graph: Graph, node: Node, recipe: Recipe, halves: Halves, variance: Matrix | None
+) -> tuple[QTensor, Array | None]:
     weight = graph.float_constant(node.inputs[1])
     bias = graph.float_constant(node.inputs[2]) if len(node.inputs) > 2 else None
     seen = halves[0] if len(halves) == 1 else halves[0] + halves[1]
@@ -174,14 +193,16 @@ def _layer(graph: Graph, node: Node, recipe: Recipe, halves: Halves) -> tuple[QT
         (qq, fq), (first, cross), (other, other_cross) = curved[0], curved[1], curved[-1]
         moved = wanted
         if seen.rows >= DETERMINED * k and is_coarse(recipe.activations.format):
-            share = _least(shares, lambda s: _distance(_moved(wanted, first, cross, s), wanted, other, other_cross))
-            moved = _moved(wanted, qq, fq, share)
+            share = _least(
+                shares, lambda s: _distance(_moved(wanted, first, cross, s, variance), wanted, other, other_cross)
+            )
+            moved = _moved(wanted, qq, fq, share, variance)
         near = store_weight(moved.reshape(weight.shape).astype(np.float32), scheme)
         share = _least(
             shares,
-            lambda s: float(row_errors(moved, other, round_compensated(moved, damped(first, s), near)).sum()),
+            lambda s: float(row_errors(moved, other, round_compensated(moved, damped(first, s, variance), near)).sum()),
         )
-        hessian = damped(qq, share)
+        hessian = damped(qq, share, variance)
         stored = refined(moved, hessian, round_with_scales(moved, hessian, near))
     else:
         stored = store_weight(weight, scheme)
@@ -198,9 +219,9 @@ def _least(shares: Sequence[float], error: Callable[[float], float]) -> float:
     return shares[0] if len(shares) == 1 else min(shares, key=error)
 
 
-def _moved(wanted: Matrix, qq: Matrix, fq: Matrix, share: float) -> Matrix:
+def _moved(wanted: Matrix, qq: Matrix, fq: Matrix, share: float, variance: Matrix | None) -> Matrix:
     """The weight that gives from q what ``wanted`` gives from f, drawn to ``wanted``: ridge regression."""
-    loose = damped(qq, share)
+    loose = damped(qq, share, variance)
     turned = np.swapaxes(wanted @ (fq + loose - qq), 1, 2)
     return np.swapaxes(np.linalg.solve(loose, turned), 1, 2)
 
