@@ -99,7 +99,10 @@ def _page(target: Target) -> str:
         right=(1,),
     )
     sources = facts([(key, _source(target, key)) for key in target.sources])
-    return "\n\n".join((head, draw_chip(target), modes, numbers, sources))
+    held = target.validated or ("Peak rate: the published one. Time and energy: nothing.",)
+    return "\n\n".join(
+        (head, draw_chip(target), facts([("held against", text) for text in held]), modes, numbers, sources)
+    )
 
 
 def _stored(tensor: object) -> str:

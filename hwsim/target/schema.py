@@ -448,7 +448,11 @@ class Constraints(_Model):
 
 
 class Target(_Model):
-    """One chip."""
+    """One chip.
+
+    Attributes:
+        validated: what of its numbers was held against what, a sentence each; empty: the peak rate alone.
+    """
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$", max_length=80)]
     title: Name
@@ -461,6 +465,7 @@ class Target(_Model):
     vector: VectorUnit
     energy: EnergyTable
     constraints: Constraints | None = None
+    validated: Annotated[tuple[Name, ...], Field(strict=False)] = ()
 
     def precision(self, name: str | None = None) -> Precision:
         """The named precision, or the default one.
