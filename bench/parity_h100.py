@@ -188,7 +188,11 @@ def errors(rows: Sequence[Row], target: Target) -> np.ndarray:
     assert isinstance(target.machine, GpuMachine)
     models: dict[str, GpuModel] = {}
     out = []
+    known: dict[int, tuple[float, float, float]] = {}  # rows that weigh more come more than once
     for row in rows:
+        if id(row) in known:
+            out.append(known[id(row)])
+            continue
         name = matching_precision(row.work, target)
         model = models.setdefault(name, GpuModel(target, target.machine, target.precision(name)))
         kernels = [kernel for each in model.lowering.kernels(row.work) for kernel in each]
@@ -198,7 +202,8 @@ def errors(rows: Sequence[Row], target: Target) -> np.ndarray:
         for kernel in {id(kernel): kernel for kernel in kernels}.values():
             seconds += times[id(kernel)] * kernel.seconds(hz)
             joules += times[id(kernel)] * sum(model.power.price(kernel, hz).values()) / 1e12
-        out.append((seconds * 1e6 / row.us, joules * 1e3 / row.mj, hz / 1e6 / row.mhz))
+        known[id(row)] = seconds * 1e6 / row.us, joules * 1e3 / row.mj, hz / 1e6 / row.mhz
+        out.append(known[id(row)])
     return np.log(out)
 
 

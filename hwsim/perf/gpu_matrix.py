@@ -197,10 +197,12 @@ def _fastest(work: MatrixWork, rates: Rates, memory_s: float) -> _Tiling:
     shared = blocks * fetched * work.k + output_bytes(work)
     seconds = _side_by_side(cycles / rates.clock_hz, shared / rates.shared_bytes_per_s)
     seconds = _side_by_side(seconds, np.full_like(seconds, memory_s)) + CLEAR_S * _cleared(blocks, rates)
-    scratchpad = _scratchpad(work, tiles, blocks)
-    at = int(np.argmin(np.where(seconds <= seconds.min() * (1 + 1e-9), shared + scratchpad, np.inf)))
+    equals = np.flatnonzero(seconds <= seconds.min() * (1 + 1e-9))
+    scratchpad = _scratchpad(work, tiles[equals], blocks[equals])
+    chosen = int(np.argmin(shared[equals] + scratchpad))
+    at = equals[chosen]
     tile = int(tiles[at, 0]), int(tiles[at, 1])
-    return _Tiling(tile, int(blocks[at]), float(cycles[at]), float(shared[at]), float(scratchpad[at]))
+    return _Tiling(tile, int(blocks[at]), float(cycles[at]), float(shared[at]), float(scratchpad[chosen]))
 
 
 def _scratchpad(work: MatrixWork, tiles: NDArray[np.float64], blocks: NDArray[np.float64]) -> NDArray[np.float64]:
