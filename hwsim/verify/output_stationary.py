@@ -3,7 +3,9 @@ the cycle of every row, and every output of an element."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,10 +17,10 @@ from hwsim.errors import ToolError
 from hwsim.verify.cases import drive_ports
 from hwsim.verify.catalog import array_parameters, pe_parameters
 from hwsim.verify.compare import UNKNOWN, Outcome, Rows, compare_rows, golden, operands
-from hwsim.verify.drive import Array, Codes, Sums, pack_lanes, run_replay, sum_dtype, unpack_lanes
+from hwsim.verify.drive import LONG_JOB, Array, Codes, ReplayRun, Sums, pack_lanes, run_replay, sum_dtype, unpack_lanes
 from hwsim.verify.result import Point
 from hwsim.verify.script import finite_codes
-from hwsim.verify.simulator import Design
+from hwsim.verify.simulator import SIMULATORS, Design, build
 
 if TYPE_CHECKING:
     from hwsim.verify.checks import Plan
@@ -134,11 +136,14 @@ def _tiles(plan: Plan, rng: np.random.Generator, pauses: NDArray[np.int64], cuts
     a = a_codes[rng.integers(0, len(a_codes), (tiles, rows, k), dtype=np.uint8)]
     w = w_codes[rng.integers(0, len(w_codes), (tiles, k, cols), dtype=np.uint8)]
     zero = np.zeros((tiles, rows, cols), sum_dtype(array.width("ACC_W")))
-    sums = golden(array.unit, a, w, zero)
     script = os_script(array, a, w, pauses)
     due = np.ones((tiles, rows), np.bool_)
     if cuts is not None:
         script, due = _cut(script, np.asarray(cuts))
+    with ThreadPoolExecutor(1) as beside:  # compiled code runs while Python is busy with the golden model
+        simulated = beside.submit(_replayed, array, script, whole=cuts is not None)
+        sums = golden(array.unit, a, w, zero)
+        got = simulated.result()
     cycles = len(script.inputs["rst"])
     kept = due.ravel()
     expected = Rows(
@@ -154,9 +159,33 @@ def _tiles(plan: Plan, rng: np.random.Generator, pauses: NDArray[np.int64], cuts
         bits = array.width("ACC_W")
         return run_replay(os_design(array), driven, lanes=cols, bits=bits, sim=array.sim, seed=array.seed, wave=wave)
 
-    got = run(cycles)
     outcome, when = compare_rows(array.unit, expected, got.cycles, got.lanes, got.known, cycles)
     return outcome.recorded_by(lambda wave: run(min(when + 3, cycles), wave))
+
+
+def _replayed(array: Array, script: OsScript, *, whole: bool) -> ReplayRun:
+    """Run a script; a long one in parts on compiled arrays of their own, cut where a tile follows upon another."""
+    design, bits = os_design(array), array.width("ACC_W")
+    build(array.sim, design)
+
+    def run(part: slice) -> ReplayRun:
+        driven = {name: values[part] for name, values in script.inputs.items()}
+        return run_replay(design, driven, lanes=array.cols, bits=bits, sim=array.sim, seed=array.seed)
+
+    tiles, cycles = len(script.due), len(script.inputs["rst"])
+    parts = min(tiles, os.cpu_count() or 1)
+    if whole or parts == 1 or not SIMULATORS[array.sim].compiled or cycles < LONG_JOB:
+        return run(slice(None))
+    # a tile's last row is shown in the cycle that presents the next one's first k
+    ends = [int(script.due[tiles * at // parts - 1, -1]) for at in range(1, parts)]
+    slices = [slice(begin, end) for begin, end in zip([0, *ends], [*(end + 1 for end in ends), cycles], strict=True)]
+    with ThreadPoolExecutor(parts) as pool:
+        found = list(pool.map(run, slices))
+    return ReplayRun(
+        cycles=np.concatenate([got.cycles + part.start for got, part in zip(found, slices, strict=True)]),
+        lanes=np.concatenate([got.lanes for got in found]),
+        known=np.concatenate([got.known for got in found]),
+    )
 
 
 def _cut(script: OsScript, cuts: NDArray[np.int64]) -> tuple[OsScript, NDArray[np.bool_]]:
