@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from hwsim.target import Target
 
 FLOAT = "float32"
+_QUICK = "Gradients of attacks were taken at torch's sums, not at the chip's."
 
 
 def stress(
@@ -124,7 +125,7 @@ def stress(
         command=command,
         versions=versions(),
         hashes=dict(hashes(model, graph, test, chips)),
-        notes=tuple(note for note in (test.note, *notes) if note),
+        notes=tuple(note for note in (test.note, *notes, _QUICK if attacks and not exact else "") if note),
     )
 
 
