@@ -147,7 +147,7 @@ def test_folded_factors_leave_codes_of_weights_and_sums(chip: str) -> None:
     np.testing.assert_array_equal(codes.codes, before.codes)
     want, got = (hwsim.emulate(g, target, X).output for g in (stored, small))
     noise = np.sqrt(np.mean((got - want) ** 2) / np.mean(want**2))
-    assert noise < 0.02, "a code here and there, or the 16-bit rounding of a vector unit"
+    assert noise < 0.05, "a code here and there, or the 16-bit rounding of a vector unit"
 
 
 def test_factors_stay_where_a_scale_is_not_the_channels(decoder: Graph) -> None:
