@@ -88,10 +88,11 @@ class Run:
     method: Method
     seed: int
     steps: int
+    inputs: int
 
     @property
     def key(self) -> tuple[Any, ...]:
-        return (self.model, self.target, self.precision, self.method.name, self.seed, self.steps)
+        return (self.model, self.target, self.precision, self.method.name, self.seed, self.steps, self.inputs)
 
 
 def course_of(run: Run) -> dict[str, Any]:
@@ -113,7 +114,7 @@ def measure(run: Run, checkpoints: Path | None = None) -> dict[str, Any]:
     if run.method.learns != "nothing":
         held, curve, factors = learned(run, start, recipe, held, logs, checkpoints)
     trained = time.process_time() - cpu
-    test, metric = zoo.data(run.model).head(TESTED[run.model]), METRICS[zoo.entry(run.model).metric]
+    test, metric = zoo.data(run.model).head(run.inputs), METRICS[zoo.entry(run.model).metric]
     study = study_attention(held, chip, test.inputs, reference=graph, precision=run.precision, reduce=metric.figures)
     return {
         "model": run.model,
@@ -124,7 +125,7 @@ def measure(run: Run, checkpoints: Path | None = None) -> dict[str, Any]:
         "steps": run.steps if run.method.learns != "nothing" else 0,
         "metric": metric.name,
         "score": metric.score(study.outputs, test.labels),
-        "float32": float_score(run.model),
+        "float32": float_score(run.model, run.inputs),
         "cosine": cosine(run, study.outputs),
         "train_cpu_s": round(trained, 1),
         "wall_s": round(time.time() - started, 1),
@@ -181,26 +182,26 @@ def learned(
 
 
 @cache
-def float_outputs(model: str) -> Any:
+def float_outputs(model: str, inputs: int) -> Any:
     """What the metric keeps of the float network's outputs."""
-    graph, test, metric = zoo.model(model), zoo.data(model).head(TESTED[model]), METRICS[zoo.entry(model).metric]
+    graph, test, metric = zoo.model(model), zoo.data(model).head(inputs), METRICS[zoo.entry(model).metric]
     rows = [test.inputs[at : at + 8] for at in range(0, len(test.inputs), 8)]
     return np.concatenate(
         [metric.figures(reference.run(graph, {graph.inputs[0]: r})[graph.outputs[0]], r) for r in rows]
     )
 
 
-def float_score(model: str) -> float:
+def float_score(model: str, inputs: int) -> float:
     """The float network's score on the same inputs."""
-    test, metric = zoo.data(model).head(TESTED[model]), METRICS[zoo.entry(model).metric]
-    return metric.score(float_outputs(model), test.labels)
+    test, metric = zoo.data(model).head(inputs), METRICS[zoo.entry(model).metric]
+    return metric.score(float_outputs(model, inputs), test.labels)
 
 
 def cosine(run: Run, outputs: Any) -> float | None:
     """Mean cosine of a sentence encoder's vectors with the float network's."""
     if run.model != "minilm":
         return None
-    want = float_outputs(run.model)
+    want = float_outputs(run.model, run.inputs)
     norms = np.linalg.norm(want, axis=1) * np.linalg.norm(outputs, axis=1)
     return float(np.mean(np.einsum("nd,nd->n", want, outputs) / np.maximum(norms, 1e-30)))
 
@@ -212,7 +213,7 @@ def rows_of(path: Path) -> list[dict[str, Any]]:
 
 def key_of(row: dict[str, Any]) -> tuple[Any, ...]:
     """Of a row, as ``Run.key``; steps are the course's, zero where nothing was learned."""
-    return tuple(row[k] for k in ("model", "target", "precision", "method", "seed", "steps"))
+    return tuple(row[k] for k in ("model", "target", "precision", "method", "seed", "steps", "n"))
 
 
 def main() -> None:
@@ -224,6 +225,9 @@ def main() -> None:
     parser.add_argument("--seed", type=int, action="append", help="repeatable; default: 0, 1 and 2")
     parser.add_argument("--method", action="append", help="repeatable; default: all")
     parser.add_argument("--steps", type=int, default=80)
+    parser.add_argument(
+        "--inputs", type=int, help="test inputs; default: 24 windows of the decoder, 80 words of MiniLM"
+    )
     parser.add_argument("--jobs", type=int, default=1, help="runs at a time, a thread each")
     parser.add_argument("--checkpoints", type=Path)
     args = parser.parse_args()
@@ -237,8 +241,9 @@ def main() -> None:
     unknown = set(args.method or ()) - {m.name for m in METHODS}
     if unknown:
         parser.error(f"no method {sorted(unknown)[0]!r}; there are: {', '.join(m.name for m in METHODS)}")
+    count = args.inputs or TESTED[model]
     runs = [
-        Run(model, target, precision or None, m, seed, args.steps if m.learns != "nothing" else 0)
+        Run(model, target, precision or None, m, seed, args.steps if m.learns != "nothing" else 0, count)
         for m in METHODS
         for seed in (args.seed or SEEDS)
         if (not args.method or m.name in args.method) and (m.learns != "nothing" or seed == (args.seed or SEEDS)[0])

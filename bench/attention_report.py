@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
-from bench.attention import METHODS
+from bench.attention import METHODS, TESTED, rows_of
 from bench.calibration_plot import HEIGHT, TOP, alone
 from hwsim.report.scale import linear_axis
 from hwsim.report.svg import Plane
@@ -18,7 +18,14 @@ Row = dict[str, Any]
 TEXT = Path(__file__).with_name("attention_text.md")
 """What is said of the tables; ``{table:MODEL@TARGET}`` and ``{signs:MODEL@TARGET}`` are where they go."""
 DRAWN = ("post-training", "AQLC", "QAT", "QAT + AQLC")
-NETWORKS = ("tiny-llama@hwsim-int4-ws16", "tiny-llama@nvidia-b200", "minilm@hwsim-int4-ws16")
+NETWORKS = (
+    "tiny-llama@hwsim-int4-ws16",
+    "tiny-llama@hwsim-int4-ws16#58",
+    "tiny-llama@nvidia-b200",
+    "minilm@hwsim-int4-ws16",
+)
+"""Network, chip and number of test inputs, where that is not the bench's own."""
+LONG = "attention/long.jsonl"
 
 
 def write(rows: list[Row], out: Path) -> None:
@@ -29,14 +36,16 @@ def write(rows: list[Row], out: Path) -> None:
         if not held:
             continue
         text = text.replace(f"{{table:{name}}}", table(held)).replace(f"{{signs:{name}}}", signs(held))
-    (out / "attention.md").write_text(text)
+    (out / "attention.md").write_text(text.replace("{long}", long(rows_of(out / LONG))))
     (out / "attention.svg").write_text(draw(of(rows, "tiny-llama@hwsim-int4-ws16")))
 
 
 def of(rows: list[Row], name: str) -> dict[str, list[Row]]:
     """Rows of one network on one chip by method, in the order of the methods, seeds rising."""
-    model, target = name.split("@")
-    mine = [row for row in rows if (row["model"], row["target"]) == (model, target)]
+    model, _, rest = name.partition("@")
+    target, _, count = rest.partition("#")
+    wanted = (model, target, int(count or TESTED[model]))
+    mine = [row for row in rows if (row["model"], row["target"], row["n"]) == wanted]
     found = {m.name: sorted((r for r in mine if r["method"] == m.name), key=lambda r: r["seed"]) for m in METHODS}
     return {method: held for method, held in found.items() if held}
 
@@ -54,7 +63,7 @@ def table(held: dict[str, list[Row]]) -> str:
     head = ["method", "seeds", first["metric"], *(["cosine with float"] if vectors else []), "mean shift, nats"]
     head += ["won back", "softmax by softmax", "won back"]
     lines = [head, ["---", *["---:"] * (len(head) - 1)]]
-    score = f"{first['float32']:.3f}"
+    score = f"{first['float32']:.{3 if vectors else 2}f}"
     lines.append(["float32", "", score, *(["1"] if vectors else []), "0", "", "0", ""])
     base = held["post-training"][0]
     for method, rows in held.items():
@@ -65,6 +74,19 @@ def table(held: dict[str, list[Row]]) -> str:
             cells.append(spread([r[key] for r in rows], 3))
             back = [1 - r[key] / base[key] for r in rows]
             cells.append("" if method == "post-training" else f"{100 * np.mean(back):.0f} %")
+        lines.append(cells)
+    return markdown(lines)
+
+
+def long(rows: list[Row]) -> str:
+    """The rows of a longer course, one seed."""
+    lines = [["method", "perplexity", "mean shift, nats", "won back", "softmax by softmax", "won back"]]
+    lines.append(["---", *["---:"] * 5])
+    for row in rows:
+        cells = [row["method"], f"{row['score']:.2f}"]
+        for key in ("shift", "row_shift"):
+            back = f"{100 * (1 - row[key] / rows[0][key]):.0f} %" if row is not rows[0] else ""
+            cells += [f"{row[key]:.3f}", back]
         lines.append(cells)
     return markdown(lines)
 
