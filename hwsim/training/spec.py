@@ -61,7 +61,6 @@ class Steps(_Strict):
     rate: float = Field(default=1e-3, gt=0, allow_inf_nan=False)
     scale_rate: float = Field(default=1.0, ge=0, allow_inf_nan=False)
     table_rate: float = Field(default=100.0, ge=0, allow_inf_nan=False)
-    log_rate: float = Field(default=10.0, ge=0, allow_inf_nan=False)
     optimizer: str = "adamw"
     weight_decay: float = Field(default=1e-4, ge=0, allow_inf_nan=False)
     accumulate: int = Field(default=1, ge=1)
