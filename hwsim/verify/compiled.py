@@ -19,6 +19,16 @@ from hwsim.verify.verilator import build
 Bytes = NDArray[np.uint8]
 
 
+AXIS_PORTS = (
+    *("aclk", "aresetn", "error", "s_axis_a_tuser"),
+    *(
+        f"{stream}_{part}"
+        for stream in ("s_axis_w", "s_axis_a", "m_axis")
+        for part in ("tdata", "tvalid", "tready", "tlast")
+    ),
+)
+
+
 @lru_cache(maxsize=64)
 def _library(path: str) -> ctypes.CDLL:
     library = ctypes.CDLL(path)
@@ -133,6 +143,51 @@ class Compiled:
         )
         came, done, stray, ok = (int(count) for count in counts)
         return out[:came], began[:done], ended[:done], stray, bool(ok)
+
+    def axis_reset(self, cycles: int) -> None:
+        """``aresetn`` of a tile engine low for so many cycles.
+
+        Raises:
+            ToolError: the top module lacks a port of the engine.
+        """
+        for port in AXIS_PORTS:
+            self.bytes_of(port)
+        self._lib.hwsim_axis_reset(self._model, ctypes.c_int64(cycles))
+
+    def axis(
+        self,
+        w: tuple[Bytes, Bytes],
+        a: tuple[Bytes, Bytes, Bytes],
+        pauses: Bytes,
+        *,
+        cut: int | None,
+        wanted: int,
+    ) -> tuple[Bytes, NDArray[np.int64], Bytes, int, bool]:
+        """Beats into a tile engine behind AXI4-Stream, until ``wanted`` came out or ``cut`` cycles are over.
+
+        Args:
+            w: weight beats [n, bytes] and their tlast [n]; a: activation beats, tlast and tuser.
+            pauses: [3, cycles], of w, a and the results: cycles in which nothing new is offered, nothing taken.
+
+        Returns:
+            Result beats [came, bytes]; the cycle of each; trace [cycles, 3] of w, a and results, valid + 2 ready + 4
+            last; the cycle of the first weight beat, -1 if none; ``error`` at the end.
+        """
+        beats = [self.fitted(port, held) for port, held in (("s_axis_w_tdata", w[0]), ("s_axis_a_tdata", a[0]))]
+        limit = pauses.shape[1]
+        out = np.zeros((wanted + 8, self.bytes_of("m_axis_tdata")), np.uint8)
+        when, trace, counts = np.zeros(wanted + 8, np.int64), np.zeros((limit, 3), np.uint8), np.zeros(4, np.int64)
+        flags = [np.ascontiguousarray(held, np.uint8) for held in (w[1], *a[1:], pauses)]
+        self._lib.hwsim_axis(
+            self._model,
+            *(_pointer(beats[0]), _pointer(flags[0]), ctypes.c_int64(len(beats[0]))),
+            *(_pointer(beats[1]), _pointer(flags[1]), _pointer(flags[2]), ctypes.c_int64(len(beats[1]))),
+            *(_pointer(flags[3]), ctypes.c_int64(limit), ctypes.c_int64(limit if cut is None else cut)),
+            ctypes.c_int64(wanted),
+            *(_pointer(held) for held in (out, when, trace, counts)),
+        )
+        came, cycles, began, error = (int(count) for count in counts)
+        return out[:came], when[:came], trace[:cycles], began, bool(error)
 
 
 def _pointer(rows: NDArray[Any]) -> ctypes.c_void_p:

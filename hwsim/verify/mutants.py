@@ -126,14 +126,6 @@ def _seen(made: str) -> str:
     return "module seen(\n" + ",\n".join(lines) + "\n);\n" + "\n".join(body) + "\nendmodule\n"
 
 
-def fixed(made: Path, mutant: int) -> Path:
-    """The file for a simulator that does not run C++: one mutant is switched on for good."""
-    path = made.parent / str(mutant) / made.name
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(made.read_text(encoding="utf-8").replace(_SWITCH, str(mutant)), encoding="utf-8")
-    return path
-
-
 def _gates(path: Path) -> list[str]:
     """Commands that write gates and registers; none could remove a register of one mutant and not of another."""
     return ["techmap", "dffunmap", "aigmap", f'write_aiger "{path}"']

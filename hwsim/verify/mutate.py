@@ -22,8 +22,7 @@ from typing import Any
 from hwsim.errors import DataError, ToolError, unknown
 from hwsim.verify.catalog import RTL_UNITS, array_parameters, pe_parameters, rtl_unit
 from hwsim.verify.multipliers import MULTIPLIERS
-from hwsim.verify.mutants import SWITCH, Elaborated, Verdict, fixed, make, told, verdict
-from hwsim.verify.simulator import SIMULATORS
+from hwsim.verify.mutants import SWITCH, Elaborated, Verdict, make, told, verdict
 from hwsim.verify.tile_engine import ENGINES, EnginePlan
 
 MUTANTS = 240
@@ -40,13 +39,12 @@ class Subject:
 
     Attributes:
         what: the module. unit: what ``verify_rtl`` is asked to prove; checks: those it runs, quick ones first; None for
-            all of a module that answers case by case. sim: the simulator that runs them.
+            all of a module that answers case by case.
     """
 
     what: Elaborated
     unit: str
     checks: tuple[str, ...] | None = None
-    sim: str = "verilator"
 
 
 ARRAY_CHECKS = ("random_tiles", "gaps", "reset", "corner_tiles", "k_chain")
@@ -83,12 +81,12 @@ def _subjects() -> Iterator[Subject]:
 
     for module in ("tile_controller", "mac_tile_axis"):
         what = Elaborated(module, "mac_tile_axis", engine_parameters())
-        yield Subject(what, "mac_tile_axis", ENGINE_CHECKS, "icarus")
+        yield Subject(what, "mac_tile_axis", ENGINE_CHECKS)
 
 
 def engine_parameters() -> Mapping[str, int | str]:
     """Parameters of the tile engine that ``verify`` checks by that name."""
-    plan = EnginePlan(ENGINES["mac_tile_axis"], (), "icarus", 0, 0)
+    plan = EnginePlan(ENGINES["mac_tile_axis"], (), "verilator", 0, 0)
     return dict(plan.design().parameters)
 
 
@@ -200,19 +198,17 @@ def _passes(subject: Subject, bad: Path, mutant: int) -> bool:
     from hwsim.verify.verify import verify_rtl
 
     plain = subject.unit in RTL_UNITS and not RTL_UNITS[subject.unit].scaled
-    compiled = SIMULATORS[subject.sim].compiled
-    source = bad if compiled else fixed(bad, mutant)
-    with _switched(mutant, None if compiled else source.parent):
+    with _switched(mutant):
         for check in subject.checks or (None,):
             report = verify_rtl(
                 subject.unit,
-                sim=subject.sim,
+                sim="verilator",
                 tiles=TILES if subject.unit in RTL_UNITS or subject.unit in ENGINES else CASE_TILES,
                 rows=SHAPE if plain else None,
                 cols=SHAPE,
                 m=SHAPE,
                 waves="never",
-                sources=[source],
+                sources=[bad],
                 checks=None if check is None else [check],
             )
             if not report.passed:
@@ -221,12 +217,9 @@ def _passes(subject: Subject, bad: Path, mutant: int) -> bool:
 
 
 @contextmanager
-def _switched(mutant: int, cache: Path | None) -> Iterator[None]:
-    """The environment of one mutant's run; ``cache``: where its builds go, which serve nobody else."""
-    before = dict(os.environ)
-    os.environ |= {SWITCH: str(mutant), **({} if cache is None else {"HWSIM_CACHE": str(cache)})}
+def _switched(mutant: int) -> Iterator[None]:
+    os.environ[SWITCH] = str(mutant)
     try:
         yield
     finally:
-        os.environ.clear()
-        os.environ |= before
+        del os.environ[SWITCH]

@@ -1,4 +1,4 @@
-"""``rtl/mac_tile_axis.v`` under cocotb: gaps and stalls, reloads back to back, resets; values and cycles."""
+"""``rtl/mac_tile_axis.v``, under cocotb or compiled: gaps, stalls, reloads back to back, resets; values and cycles."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from hwsim.verify.drive import pack_lanes
 from hwsim.verify.multipliers import MULTIPLIERS, fixed_point
 from hwsim.verify.result import Point
 from hwsim.verify.script import finite_codes
-from hwsim.verify.simulator import Design, simulate
+from hwsim.verify.simulator import SIMULATORS, Design, simulate
 
 QUEUED = 1
 """Cycles from the array's last row to the last result beat: the queue's."""
@@ -96,8 +96,6 @@ def engine_checks(plan: EnginePlan) -> Mapping[str, Callable[[], Outcome]]:
 
 
 def _run(plan: EnginePlan, check: str) -> Outcome:
-    if plan.sim != "icarus":
-        raise ToolError("the tile engine is driven by cocotb", where=plan.engine.name, hint="use --sim icarus")
     rng = np.random.default_rng([plan.seed, *check.encode()])
     count = max(4, min(plan.tiles, 40))
     acts: list[dict[str, Any]] = []
@@ -125,14 +123,18 @@ def _run(plan: EnginePlan, check: str) -> Outcome:
     }
 
     def simulated(wave: Path | None = None) -> Any:
+        if SIMULATORS[plan.sim].compiled:
+            from hwsim.verify.engine_compiled import run_acts
+
+            return run_acts(plan.design(), job, plan.seed, wave)
         with tempfile.TemporaryDirectory(prefix="hwsim-") as temporary:
             folder = Path(temporary)
             (folder / "job.json").write_text(json.dumps(job), encoding="utf-8")
-            simulate("icarus", plan.design(), "axis", folder, seed=plan.seed, wave=wave)
+            simulate(plan.sim, plan.design(), "axis", folder, seed=plan.seed, wave=wave)
             return json.loads((folder / "result.json").read_text(encoding="utf-8"))
 
     for package in ("cocotbext.axi", "cocotb_coverage"):
-        if _lacks(package):
+        if not SIMULATORS[plan.sim].compiled and _lacks(package):
             raise ToolError(f"the AXI-Stream bench needs {package}", hint="pip install 'hwsim[rtl]'")
     try:
         got = simulated()

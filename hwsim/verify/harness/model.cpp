@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <cstring>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "Vtop.h"
@@ -207,6 +208,77 @@ void hwsim_stream_ws(Model* model, const uint8_t* w, const uint8_t* a, const uin
     counts[1] = done_folds;
     counts[2] = stray;
     counts[3] = state == DONE;
+}
+
+// aresetn low for so many cycles, nothing offered.
+void hwsim_axis_reset(Model* model, int64_t cycles) {
+    const Port *clock = model->find("aclk"), *resetn = model->find("aresetn");
+    for (const char* name : {"s_axis_w_tvalid", "s_axis_a_tvalid", "m_axis_tready"}) *model->find(name)->at = 0;
+    *resetn->at = 0;
+    for (int64_t cycle = 0; cycle < cycles; ++cycle) {
+        *clock->at = 0;
+        model->settle();
+        *clock->at = 1;
+        model->settle();
+    }
+    *resetn->at = 1;
+}
+
+// Beats into both inputs of a tile engine behind AXI4-Stream, and out of it. pauses: w, a and m, a flag for each of
+// limit cycles: no new beat is offered, none taken. Ends after cut cycles, or 3 after the wanted beats, or at the limit.
+// out: beats; when: the cycle of each; trace: for each cycle w, a and m, valid + 2 ready + 4 last.
+// counts: beats, cycles, the cycle of the first weight beat or -1, error.
+void hwsim_axis(Model* model, const uint8_t* w, const uint8_t* w_last, int64_t n_w, const uint8_t* a,
+                const uint8_t* a_last, const uint8_t* a_user, int64_t n_a, const uint8_t* pauses, int64_t limit,
+                int64_t cut, int64_t wanted, uint8_t* out, int64_t* when, uint8_t* trace, int64_t* counts) {
+    struct Stream {
+        const Port *data, *valid, *ready, *last;
+        bool on;
+    };
+    auto stream = [model](const char* prefix) {
+        auto port = [&](const char* part) { return model->find((std::string(prefix) + part).c_str()); };
+        return Stream{port("_tdata"), port("_tvalid"), port("_tready"), port("_tlast"), false};
+    };
+    Stream in[2] = {stream("s_axis_w"), stream("s_axis_a")}, m = stream("m_axis");
+    const Port *clock = model->find("aclk"), *user = model->find("s_axis_a_tuser"), *error = model->find("error");
+    const uint8_t *beats[2] = {w, a}, *lasts[2] = {w_last, a_last};
+    const int64_t sizes[2] = {n_w, n_a};
+    int64_t sent[2] = {0, 0}, came = 0, cycle = 0, after = 0;
+    counts[2] = -1;
+    for (; cycle < limit && cycle < cut && after < 4; ++cycle) {
+        for (int i = 0; i < 2; ++i) {
+            Stream& s = in[i];
+            if (!s.on && sent[i] < sizes[i] && !pauses[i * limit + cycle]) {
+                s.on = true;
+                std::memcpy(s.data->at, beats[i] + sent[i] * s.data->bytes, s.data->bytes);
+                *s.last->at = lasts[i][sent[i]];
+                if (i == 1) *user->at = a_user[sent[i]];
+            }
+            *s.valid->at = s.on;
+        }
+        *m.ready->at = !pauses[2 * limit + cycle];
+        *clock->at = 0;
+        model->settle();
+        const Stream* all[3] = {&in[0], &in[1], &m};
+        for (int i = 0; i < 3; ++i)
+            trace[cycle * 3 + i] = *all[i]->valid->at | *all[i]->ready->at << 1 | *all[i]->last->at << 2;
+        if (*m.valid->at && *m.ready->at && came < wanted + 8) {
+            std::memcpy(out + came * m.data->bytes, m.data->at, m.data->bytes);
+            when[came++] = cycle;
+        }
+        for (int i = 0; i < 2; ++i) {
+            if (!in[i].on || !*in[i].ready->at) continue;
+            in[i].on = false;
+            ++sent[i];
+            if (i == 0 && counts[2] < 0) counts[2] = cycle;
+        }
+        if (came >= wanted) ++after;
+        *clock->at = 1;
+        model->settle();
+    }
+    counts[0] = came;
+    counts[1] = cycle;
+    counts[3] = *error->at;
 }
 
 }  // extern "C"
