@@ -47,10 +47,13 @@ class ActionCounts:
 
 @dataclass(frozen=True, slots=True)
 class EnergyTable:
-    """Price of each action, pJ (``static_s``: pJ a second), at one precision of a target."""
+    """Price of each action, pJ (``static_s``: pJ a second), at one precision of a target; ``low`` and ``high`` are the
+    ends of its band, the price itself where it has none."""
 
     pj: Mapping[str, float]
     kinds: Mapping[str, str] = field(default_factory=dict)
+    low: Mapping[str, float] = field(default_factory=dict)
+    high: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
     def of(cls, target: Target, precision: Precision) -> EnergyTable:
@@ -67,9 +70,30 @@ class EnergyTable:
             "dram_bytes": table.dram_pj_per_byte,
             "link_bytes": link.pj_per_byte if link else None,
         }
-        pj = {name: entry.value_pj if entry else 0.0 for name, entry in entries.items()}
         kinds: dict[str, str] = {name: entry.kind for name, entry in entries.items() if entry}
-        return cls({**pj, "static_s": table.static_w.value * 1e12}, {**kinds, "static_s": table.static_w.kind})
+        idle = table.static_w
+        pj, low, high = (
+            {
+                **{name: (getattr(entry, end) or entry.value_pj) if entry else 0.0 for name, entry in entries.items()},
+                "static_s": (getattr(idle, end.removesuffix("_pj")) or idle.value) * 1e12,
+            }
+            for end in ("value_pj", "low_pj", "high_pj")
+        )
+        return cls(pj, {**kinds, "static_s": idle.kind}, low, high)
+
+    def band(self, energy: Mapping[str, float], counts: Mapping[str, float]) -> tuple[float, float]:
+        """Where the sum of ``energy`` (component -> pJ, as priced) lies when every price of the actions ``counts`` is
+        at the low end of its band, and at the high end; pJ."""
+        ends = []
+        for prices in (self.low, self.high):
+            total = 0.0
+            for part, pj in energy.items():
+                mine = [action for action, component in ACTIONS.items() if component == part]
+                middle = sum(counts[action] * self.pj[action] for action in mine)
+                end = sum(counts[action] * prices[action] for action in mine)
+                total += pj * end / middle if middle else pj
+            ends.append(total)
+        return ends[0], ends[1]
 
     def price(self, counts: ActionCounts) -> dict[str, float]:
         """Component -> pJ; every component is present."""

@@ -9,7 +9,7 @@ from hwsim.ir.workload import MatrixWork, Workload
 from hwsim.perf.analog import AnalogModel
 from hwsim.perf.array import ArrayMachine
 from hwsim.perf.constraints import check
-from hwsim.perf.energy import EnergyTable
+from hwsim.perf.energy import ACTIONS, EnergyTable
 from hwsim.perf.gpu import GpuModel
 from hwsim.perf.machine import (
     Machine,
@@ -67,6 +67,8 @@ def estimate(workload: Workload, target: Target, precision: str | None = None) -
     rows, held_hz = machine.run(workload) if isinstance(machine, GpuModel) else (_walk(workload, machine, table), None)
     held = machine.lowering.held(workload) if isinstance(machine, GpuModel) else workload
     energy = {part: workload.chips * sum(row.energy_pj[part] for row in rows) for part in COMPONENTS}
+    counts = {action: sum(row.actions[action] for row in rows) for action in ACTIONS}
+    low_pj, high_pj = table.band(energy, counts)
     seconds = sum(row.seconds for row in rows)
     joules = sum(energy.values()) / 1e12
     return Estimate(
@@ -88,6 +90,8 @@ def estimate(workload: Workload, target: Target, precision: str | None = None) -
         held_clock_hz=held_hz or machine.clock_hz,
         constraints=check(held, target, seconds=seconds, joules=joules / workload.chips),
         chips=workload.chips,
+        joules_low=low_pj / 1e12,
+        joules_high=high_pj / 1e12,
     )
 
 

@@ -304,23 +304,23 @@ def _unaligned(work: MatrixWork, place: Placement, rates: Rates, table: EnergyTa
         sms=rates.sms,
         macs_per_cycle=rates.macs_per_cycle,
         clock_hz=rates.clock_hz,
+        shared_bytes_per_s=rates.shared_bytes_per_s,
         memory_s=memory_s,
         launch_s=rates.reduce_launch_s,
     )
     rows, columns = found.tile
     blocks_k = work.k * ceil_div(work.m, rows) * ceil_div(work.n, columns) * work.groups
-    shared = blocks_k * (min(rows, work.m) * sizes[0] + min(columns, work.n) * sizes[1]) + output_bytes(work)
     yield Kernel(
         launch_s=rates.launch_s,
         table=table,
         cycles=found.cycles,
-        shared_s=shared / rates.shared_bytes_per_s,
+        shared_s=found.shared_bytes / rates.shared_bytes_per_s,
         memory_s=memory_s,
         counts=ActionCounts(
             mac=work.macs / (rates.sparse if work.sparse else 1),
             vector_op=SHORT_OPERATIONS * found.copies,
             scratchpad_bytes=blocks_k * rows * columns * sum(sizes) / 2 * (1 / GROUP_ROWS + 1 / columns),
-            shared_bytes=max(0.0, shared - read),
+            shared_bytes=max(0.0, found.shared_bytes - read),
             dram_bytes=read + written,
         ),
     )

@@ -16,6 +16,7 @@ from hwsim.perf.gpu_traced import (
     UNALIGNED_REDUCE_BYTES_PER_S,
     UNALIGNED_TILES,
 )
+from hwsim.perf.machine import output_bytes
 from hwsim.perf.systolic import ceil_div
 
 
@@ -28,6 +29,7 @@ class ShortCopies:
         copies: of all SMs.
         blocks: result tiles, times the parts that k is cut in.
         tile: sides of a result tile.
+        shared_bytes: through the L2.
         reduce_s: to launch a kernel that adds the parts, and to add them; 0 where k is whole.
     """
 
@@ -35,6 +37,7 @@ class ShortCopies:
     copies: float
     blocks: int
     tile: tuple[int, int]
+    shared_bytes: float
     reduce_s: float
 
 
@@ -46,6 +49,7 @@ def short_copies(
     sms: int,
     macs_per_cycle: float,
     clock_hz: float,
+    shared_bytes_per_s: float,
     memory_s: float,
     launch_s: float,
 ) -> ShortCopies:
@@ -68,8 +72,9 @@ def short_copies(
             waves = blocks / sms if step < SHORT_COPY_BYTES and blocks > 2 * sms else ceil_div(blocks, sms)
             added_bytes = 4 * work.m * work.n * work.groups * parts
             reduce_s = launch_s + added_bytes / UNALIGNED_REDUCE_BYTES_PER_S if parts > 1 else 0.0
-            found = ShortCopies(waves * k * slot, each * blocks * k, blocks, tile, reduce_s)
-            seconds = side_by_side(found.cycles / clock_hz, memory_s) + reduce_s
+            shared = each * step * tiles * work.k + output_bytes(work)
+            found = ShortCopies(waves * k * slot, each * blocks * k, blocks, tile, shared, reduce_s)
+            seconds = side_by_side(found.cycles / clock_hz, shared / shared_bytes_per_s, memory_s) + reduce_s
             if seconds < least:
                 best, least = found, seconds
     assert best is not None

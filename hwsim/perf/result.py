@@ -113,6 +113,7 @@ class Estimate:
         evidence: claim -> weakest kind of evidence that it rests on (``silicon``, ``rtl``, ``published``, ``derived``,
             ``assumed``); keys ``arithmetic``, ``timing``, ``energy``.
         held_clock_hz: the clock it runs at; below ``clock_hz`` where power limits it.
+        joules_low, joules_high: ``joules`` when every price is at the low end of its band, and at the high end.
         chips: that share the work; ``rows`` are one's, ``joules``, ``energy_pj`` and ``macs`` all of theirs.
     """
 
@@ -134,6 +135,8 @@ class Estimate:
     constraints: tuple[Constraint, ...] = ()
     held_clock_hz: float = 0.0
     chips: int = 1
+    joules_low: float = 0.0
+    joules_high: float = 0.0
 
     @property
     def watts(self) -> float:

@@ -195,6 +195,9 @@ def _totals(estimate: Estimate) -> list[tuple[str, str, str]]:
     energy = f"{si(estimate.joules / estimate.batch, 'J')} an inference"
     if estimate.batch > 1:
         energy = f"{si(estimate.joules, 'J')} a batch, {energy}"
+    if estimate.joules_high > estimate.joules_low:
+        ends = (si(end / estimate.batch, "J") for end in (estimate.joules_low, estimate.joules_high))
+        energy += f", {' to '.join(ends)} by the bands of its prices"
     return [
         ("latency", latency, "timing"),
         ("throughput", per_second(estimate.inferences_per_s), "timing"),

@@ -171,6 +171,23 @@ def test_energy_is_counts_times_prices() -> None:
     assert found.energy_pj["dram"] == pytest.approx(found.dram_bytes * table.dram_pj_per_byte.value_pj)
     assert found.energy_pj["static"] == pytest.approx(found.seconds * table.static_w.value * 1e12)
     assert found.energy_pj["vector"] == 0
+    whole = estimate(gemm(64, 32, 48, weights="int4", activations="int4"), target)
+    mode = target.precision().mac_pj
+    spread = [
+        sum(
+            count * (getattr(price, end) or price.value_pj)
+            for count, price in (
+                (found.actions["mac"], mode),
+                (found.actions["accumulate"], table.accumulate_pj),
+                (found.actions["scratchpad_bytes"], table.scratchpad_pj_per_byte),
+                (found.actions["dram_bytes"], table.dram_pj_per_byte),
+            )
+            if price
+        )
+        + found.seconds * (getattr(table.static_w, end.removesuffix("_pj")) or table.static_w.value) * 1e12
+        for end in ("low_pj", "high_pj")
+    ]
+    assert (whole.joules_low * 1e12, whole.joules_high * 1e12) == pytest.approx(tuple(spread))
 
 
 def test_fewer_bits_never_cost_more_on_the_same_chip() -> None:

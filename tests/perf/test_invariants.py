@@ -108,6 +108,8 @@ def test_everything_adds_up_on_every_chip(name: str, sizes: list[tuple[int, int,
         assert found.macs == sum(m * n * k * groups for m, n, k, groups in sizes)
         assert [row.macs for row in found.rows if row.engine == "matrix"] == [m * n * k * g for m, n, k, g in sizes]
         assert found.joules == pytest.approx(sum(found.energy_pj.values()) / 1e12)
+        assert 0 < found.joules_low <= found.joules * (1 + 1e-9)
+        assert found.joules <= found.joules_high * (1 + 1e-9)
         assert found.seconds == pytest.approx(sum(row.seconds for row in found.rows))
         for part in COMPONENTS:
             assert found.energy_pj[part] == pytest.approx(sum(row.energy_pj[part] for row in found.rows))
