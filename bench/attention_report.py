@@ -12,7 +12,7 @@ from markupsafe import Markup
 from bench.attention import METHODS, TESTED, rows_of
 from bench.calibration_plot import HEIGHT, TOP, alone
 from hwsim.report.scale import linear_axis
-from hwsim.report.svg import Plane
+from hwsim.report.svg import Plane, num
 
 Row = dict[str, Any]
 TEXT = Path(__file__).with_name("attention_text.md")
@@ -137,8 +137,7 @@ def draw(held: dict[str, list[Row]]) -> str:
     y = linear_axis(min(low, 0) - 0.05, high + 0.05, lambda value, decimals: f"{value:.{decimals}f}")
     plane = Plane(x, y, HEIGHT)
     parts = [plane.frame("head, layer after layer", "entropy on the chip less float, nats")]
-    zero = [(0.0, 0.0), (count - 1.0, 0.0)]
-    parts.append(Markup('<g class="t5">{}</g>').format(plane.path(zero, "roof")))
+    parts.append(Markup('<line class="end strong" x1="0" x2="100%" y1="{0}" y2="{0}"/>').format(num(plane.py(0.0))))
     for at, (name, curve) in enumerate(zip(names, curves, strict=True)):
         points = [(float(i), float(value)) for i, value in enumerate(curve)]
         parts.append(Markup('<g class="t{}">{}</g>').format(at, plane.path(points, "roof")))
@@ -148,4 +147,4 @@ def draw(held: dict[str, list[Row]]) -> str:
             )
         )
     title = "Small Llama, W4A4: shift of the softmax's entropy by head, mean of the seeds"
-    return alone(title, Markup("").join(parts), int(TOP + HEIGHT + 60), hues=6)
+    return alone(title, Markup("").join(parts), int(TOP + HEIGHT + 60), hues=4)
