@@ -114,7 +114,7 @@ def lines(dump: bytes, tokenizer: bytes) -> NDArray[np.int32]:
     text = "\n".join(split_pages(dump)["train"])
     words = list(dict.fromkeys(re.findall(r"\b[a-z]{3,}\b", text)))[:LINES]
     sentences = [s for s in re.split(r"(?<=[.!?])\s+", text) if len(s) >= 20][: len(words)]
-    mixed = [line for both in zip(words, sentences, strict=True) for line in both]
+    mixed = [line for both in zip(words, sentences, strict=False) for line in both]
     return np.array([e.ids + [0] * (PAIR_LENGTH - len(e.ids)) for e in encode.encode_batch(mixed)], np.int32)
 
 

@@ -12,7 +12,7 @@ import hwsim
 from hwsim import zoo
 from hwsim.ir import reference
 from hwsim.zoo import _texts
-from tests.oracles import need_heavy_module
+from tests.oracles import need_heavy_module, need_module
 
 RECORDED = Path(__file__).parents[1] / "data" / "tiny_llama_logits.npz"
 
@@ -51,6 +51,30 @@ def test_pages_are_split_by_number_and_cut_into_whole_windows(monkeypatch: pytes
     rows = _texts.page_windows(ids, 4, 1)
     np.testing.assert_array_equal(rows, [[0, 1, 2, 3], [0, 1, 2, 3]])
     assert len(_texts.page_windows(ids, 4, 6)) == 4
+
+
+def test_training_text_is_of_no_test_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    tokenizers = need_module("tokenizers")
+    monkeypatch.setattr(
+        _texts,
+        "pages",
+        lambda dump: iter(f"{chr(97 + i)}{chr(97 + i)}{chr(97 + i)} is said of it by someone. " * 300 for i in range(20)),
+    )
+    raw = (zoo.get("tiny-llama")["model"] / "tokenizer.json").read_bytes()
+    tokenizer = tokenizers.Tokenizer.from_str(raw.decode())
+    words = {}
+    for split in ("train", "test"):
+        rows = _texts.llama_windows(b"", raw, split)
+        words[split] = {word for row in rows for word in tokenizer.decode(list(row)).split() if len(set(word)) == 1}
+    assert {"aaa", "kkk"} <= words["test"]
+    assert {"bbb", "jjj", "ttt"} <= words["train"]
+    assert not words["test"] & words["train"]
+    rows = _texts.lines(b"", raw)
+    assert rows.shape[1] == _texts.PAIR_LENGTH
+    assert len(rows) % 2 == 0
+    read = {tokenizer.decode([int(i) for i in row if i]) for row in rows}
+    assert "bbb" in read
+    assert not any("aaa" in line for line in read)
 
 
 def test_a_hook_sees_what_the_matrix_unit_sees() -> None:
