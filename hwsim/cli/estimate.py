@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from typing import TYPE_CHECKING
 
 import click
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 @click.option("--context", type=click.IntRange(min=1), metavar="N", help="Tokens that it attends to; default 512.")
 @click.option("--kv-cache", metavar="F", help="Format of cached keys and values; default: the activations'.")
 @click.option("--chips", type=click.IntRange(min=1), metavar="N", help="Chips that share a transformer.")
+@click.option("--node", type=float, metavar="NM", help="Energies on the chip as they would be at this node, in nm.")
 @click.option("--top", type=click.IntRange(min=1), metavar="N", help="Print only the N longest operations.")
 @json_option
 def command(
@@ -52,6 +54,7 @@ def command(
     context: int | None,
     kv_cache: str | None,
     chips: int | None,
+    node: float | None,
     top: int | None,
     as_json: bool,
 ) -> None:
@@ -71,7 +74,7 @@ def command(
     given = {key: value for key, value in options.items() if value is not None}
     sizes = _sizes(gemm) if gemm is not None else None
     estimates = []
-    for chip in [as_target(name) for name in targets]:
+    for chip in [_at_node(as_target(name), node) for name in targets]:
         if sizes is not None:
             found = estimate(_product(sizes, chip, precision, weights, activations), chip, precision=precision)
         else:
@@ -79,6 +82,20 @@ def command(
             found = estimate(model, chip, precision=precision, batch=batch, **given)
         estimates.append(found)
     _show(estimates, top, as_json)
+
+
+def _at_node(chip: Target, node: float | None) -> Target:
+    """The chip at another node; what is extrapolated is told on stderr."""
+    if node is None:
+        return chip
+    from hwsim.target import at_node
+
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        scaled = at_node(chip, node)
+    for warning in told:
+        click.echo(f"hwsim: warning: {warning.message}", err=True)
+    return scaled
 
 
 def _show(estimates: list[Estimate], top: int | None, as_json: bool) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from hwsim.target.fields import with_fields
     from hwsim.target.load import load_target, loads_target, names, path_of
+    from hwsim.target.nodes import at_node
     from hwsim.target.schema import (
         KINDS,
         AnalogErrors,
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "with_fields": "fields",
+    "at_node": "nodes",
     **dict.fromkeys(("load_target", "loads_target", "names", "path_of"), "load"),
     **dict.fromkeys(
         (
@@ -71,6 +73,7 @@ __all__ = [
     "Target",
     "TensorFormat",
     "TileChoice",
+    "at_node",
     "load_target",
     "loads_target",
     "names",
