@@ -58,14 +58,21 @@ def test_training_text_is_of_no_test_page(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(
         _texts,
         "pages",
-        lambda dump: iter(f"{chr(97 + i)}{chr(97 + i)}{chr(97 + i)} is said of it by someone. " * 300 for i in range(20)),
+        lambda dump: iter(
+            f"{chr(97 + i)}{chr(97 + i)}{chr(97 + i)} is said of it by someone. " * 300 for i in range(20)
+        ),
     )
     raw = (zoo.get("tiny-llama")["model"] / "tokenizer.json").read_bytes()
     tokenizer = tokenizers.Tokenizer.from_str(raw.decode())
     words = {}
     for split in ("train", "test"):
         rows = _texts.llama_windows(b"", raw, split)
-        words[split] = {word for row in rows for word in tokenizer.decode(list(row)).split() if len(set(word)) == 1}
+        words[split] = {
+            word
+            for row in rows
+            for word in tokenizer.decode(list(row)).split()
+            if len(word) == 3 and len(set(word)) == 1
+        }
     assert {"aaa", "kkk"} <= words["test"]
     assert {"bbb", "jjj", "ttt"} <= words["train"]
     assert not words["test"] & words["train"]
