@@ -41,11 +41,13 @@ def write(folder: Path) -> Path:
         found: Found = json.loads(path.read_text())
         return found
 
+    taken = job("flips")["share"]
+    option = "" if taken == 1 else f" --share {taken:g}"
     text = [
         f"# What {MODEL} withstands, chip by chip\n",
         "    hwsim zoo get mnist-cnn --training",
         "    python -m bench.robust_training --out trained",
-        "    python -m bench.robustness measure --out robustness --trained trained",
+        f"    python -m bench.robustness measure --out robustness --trained trained{option}",
         "    python -m bench.robustness write --out robustness\n",
         "Every answer is the emulator's, bit for bit. Accuracy is in %; in brackets its 95 % interval: Wilson's over "
         "inputs, or Student's t over seeds or draws where that is said, cut at 0 and 100. Digits are spread evenly "
@@ -85,30 +87,30 @@ def over(values: Sequence[float], scale: float = 100, digits: int = 1) -> str:
 
 def _trained(job: Callable[[str], Found]) -> list[str]:
     """Bar: adversarial training against plain networks."""
+    first = job("trained-adversarial-seed0")
+    whole, part = first["whole"]["n"], first["part"]["n"]
     text = [
         "## Learning to withstand: W4A4 on the INT4 array\n",
         f"Three seeds each ({', '.join(map(str, SEEDS))}; the interval is over seeds), 8,000 training digits, recipes "
         "bench/recipes/*-w4a4.yaml; *quantized* is the shipped network, quantized after training. PGD: L-infinity, 40 "
-        "steps of 2.5 epsilon / 40 from a random start; at epsilon 0.1 on all 2,000 digits, at others and for the rest "
-        "on 500. Square sees scores only (200 steps); the last column is PGD made against the float network: were "
-        "gradients masked, these two would break what PGD does not.\n",
+        f"steps of 2.5 epsilon / 40 from a random start, through the chip's own numbers; clean and epsilon 0.1 on "
+        f"{whole:,} digits. The other columns are seed 0 alone, on {part:,} digits. Square sees scores only (100 "
+        "steps); the last column is PGD 0.1 made against the float network: were gradients masked, these two would "
+        "break what PGD does not.\n",
     ]
     rows = []
     for kind, name in (("ptq", "quantized"), ("plain", "trained plainly"), ("adversarial", "trained on attacks")):
         held = [job(f"trained-{kind}-seed{seed}") for seed in (SEEDS if kind != "ptq" else (0,))]
         cells = [over([h["whole"]["columns"][0]["right"] / h["whole"]["n"] for h in held])]
-        for part, attack, epsilon in (
-            ("part", "pgd", 0.05),
-            ("whole", "pgd", 0.1),
-            ("part", "pgd", 0.2),
-            ("part", "square", 0.1),
-        ):
-            cells.append(over([_attacked(h[part], attack, epsilon) for h in held]))
-        cells.append(over([h["from_float"]["right"] / h["from_float"]["n"] for h in held]))
+        cells.append(over([_attacked(h["whole"], "pgd", 0.1) for h in held]))
+        for attack, epsilon in (("pgd", 0.05), ("pgd", 0.2), ("square", 0.1)):
+            mine = held[0]["part"]
+            cells.append(share(round(_attacked(mine, attack, epsilon) * mine["n"]), mine["n"]))
+        cells.append(share(held[0]["from_float"]["right"], held[0]["from_float"]["n"]))
         rows.append([name, *cells])
-    head = ["network", "clean", "PGD 0.05", "**PGD 0.1**", "PGD 0.2", "Square 0.1", "PGD 0.1 of float32"]
+    head = ["network", "clean", "**PGD 0.1**", "PGD 0.05", "PGD 0.2", "Square 0.1", "PGD 0.1 of float32"]
     text += table(head, rows)
-    text.append("Corruptions, 500 digits, mean over severities 1 to 5 (severity 5 alone):\n")
+    text.append(f"Corruptions, {part:,} digits, mean over seeds and severities 1 to 5 (severity 5 alone):\n")
     rows = []
     for kind, name in (("ptq", "quantized"), ("plain", "trained plainly"), ("adversarial", "trained on attacks")):
         held = [job(f"trained-{kind}-seed{seed}")["part"] for seed in (SEEDS if kind != "ptq" else (0,))]
@@ -128,21 +130,20 @@ def _attacked(held: Found, kind: str, epsilon: float) -> float:
 
 
 def _attacks(job: Callable[[str], Found]) -> list[str]:
-    text = [
-        "## Attacks on the shipped network\n",
-        "Each chip attacked through its own numbers (gradients straight through, scores the emulator's); 500 digits, "
-        "Square 200 (200 steps), PGD 40 steps.\n",
-    ]
-    rows = []
     first = job("attack-pgd-0.1")
     names = [column["name"] for column in first["columns"]]
-    rows.append(["none", *(share(column["right"], first["n"]) for column in first["columns"])])
-    for kind in ("fgsm", "pgd", "square"):
-        for epsilon in EPSILONS if kind != "square" else EPSILONS[1:]:
-            held = job(f"attack-{kind}-{epsilon:g}")
-            own = {r["tested"]: r["right"] for r in held["attacks"] if r["tested"] == r["crafted"]}
-            cells = (share(own[name], held["n"]) if name in own else "–" for name in names)
-            rows.append([f"{kind} {epsilon:g}", *cells])
+    text = [
+        "## Attacks on the shipped network\n",
+        f"Each chip attacked through its own numbers (gradients straight through, scores the emulator's); {first['n']} "
+        "digits; PGD 40 steps, Square 100. All chips meet PGD at epsilon 0.1.\n",
+    ]
+    rows = [["none", *(share(column["right"], first["n"]) for column in first["columns"])]]
+    strengths = [(kind, epsilon) for kind in ("fgsm", "pgd") for epsilon in EPSILONS]
+    for kind, epsilon in (*strengths, ("square", 0.1)):
+        held = job(f"attack-{kind}-{epsilon:g}")
+        own = {r["tested"]: r["right"] for r in held["attacks"] if r["tested"] == r["crafted"]}
+        cells = (share(own[name], held["n"]) if name in own else "–" for name in names)
+        rows.append([f"{kind} {epsilon:g}", *cells])
     return text + table(["attack", *names], rows)
 
 
@@ -164,8 +165,8 @@ def _corruptions(job: Callable[[str], Found]) -> list[str]:
     n = held[CHIPS[0]]["n"]
     text = [
         "## Bad light\n",
-        f"Float beside each chip, {n:,} digits; the interval of a share near 50 % is 3.1 points either way, near 95 % "
-        "1.4. The same corrupted digits for all.\n",
+        f"Float beside each chip, {n:,} digits, the same corrupted ones for all; the 95 % intervals of "
+        f"{share(n // 2, n)} and {share(round(0.95 * n), n)} say how wide.\n",
     ]
     rows = []
     for kind in CORRUPTIONS:
@@ -203,11 +204,12 @@ def _strangers(job: Callable[[str], Found]) -> list[str]:
             cells = [f"{found[m]['auroc']:.3f} ({found[m]['low']:.3f} to {found[m]['high']:.3f})" for m in names]
             rows.append([f"{kind}, {score}", *cells])
     text += table(["strangers, score", *names], rows)
+    few = job("trained-plain-seed0")["part"]["n"]
     text += [
         "### Learning to know strangers\n",
-        f"W4A4 on {TRAINED_FOR}, three seeds (interval over seeds), 500 digits. *exposure* draws answers to strangers "
-        "towards no class, *energy* holds energies apart; both learn from shuffled and overlaid training digits and "
-        "noise, never from letters, photographs or negatives.\n",
+        f"W4A4 on {TRAINED_FOR}, three seeds (interval over seeds), {few:,} digits. *exposure* draws answers to "
+        "strangers towards no class, *energy* holds energies apart; both learn from shuffled and overlaid training "
+        "digits and coarse noise, never from letters, photographs or negatives.\n",
     ]
     rows = []
     for kind in STRANGERS:
