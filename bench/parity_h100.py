@@ -272,7 +272,7 @@ REASONS = {
     (
         "s8",
         "1000 x 1000 x 1000",
-    ): "rows at 8 bytes: an Ampere kernel, whose copies of 4 bytes all sizes share one rate of",
+    ): "rows at 8 bytes: an Ampere kernel, whose copies of 4 bytes have one rate for all sizes",
     ("s8", "1568 x 512 x 4608"): "several small blocks run on an SM at once; the model has them one after another",
     ("f16", "1568 x 512 x 4608"): "cuBLAS took 64 x 112 in clusters of eight, a slow choice",
     ("e4m3", "1568 x 512 x 4608"): "cuBLAS took 64 x 104, where other tiles would be faster",
