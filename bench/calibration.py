@@ -243,8 +243,12 @@ def section(model: str, rows: list[Score]) -> str:
 HEAD = """# Calibration
 
 Rules of `hwsim.quant.CALIBRATORS` on the zoo's CNNs, weights per channel, made by `python bench/calibration.py MODEL`.
-Ranges come from inputs that do not judge them. SQNR is over all outputs together, so that a few large ones decide it;
-the cosine counts every input alike.
+Ranges come from inputs that do not judge them (of networks for pictures: crops of photographs). SQNR is over all
+outputs together, so that a few large ones decide it; the cosine counts every input alike.
+
+**Read before comparing.** Rows of EfficientNet-Lite0 and PP-OCR without GPTQ are of networks that four bits have
+broken: none of their figures separates the rules. Their multistage rows were measured before weights' ranges joined the
+task-driven pass. Twenty inputs: one is 5 points.
 
 ## Outliers
 

@@ -3,8 +3,8 @@
     python bench/zoo.py --out reports/zoo.md [--model resnet8 ...] [--results zoo.json]
 
 Ranges come from each network's calibration inputs (``mse``), weights are rounded to nearest: what a user gets without
-asking for more. Results are kept in ``--results`` as they come, so that a second call goes on. Decoders are measured by
-``bench/decoders.py``.
+asking for more. Results are kept in ``--results`` as they come, so that a second call goes on. Transformers are measured by
+``bench/decoder_targets.py``.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ MODES = (
 )
 MODELS = (
     *("mnist-mlp", "mnist-cnn", "resnet8", "keyword-spotting", "visual-wake-words", "anomaly-detection"),
-    *("silero-vad", "efficientnet-lite0", "magika", "ppocr-rec", "minilm"),
+    *("silero-vad", "efficientnet-lite0", "magika", "ppocr-rec"),
     *("resnet8-int8", "keyword-spotting-int8", "visual-wake-words-int8", "anomaly-detection-int8"),
 )
 LIMITS = {
     **{"mnist-cnn": 500, "mnist-mlp": 2000, "keyword-spotting": 100, "keyword-spotting-int8": 100},
-    **{"silero-vad": 80, "magika": 24, "ppocr-rec": 4, "minilm": 80},
+    **{"silero-vad": 80, "magika": 24, "ppocr-rec": 4},
 }
 """Inputs that are run where all of them would take an hour."""
 SAMPLES = 64
