@@ -3,8 +3,8 @@
     python bench/zoo.py --out reports/zoo.md [--model resnet8 ...] [--results zoo.json]
 
 Ranges come from each network's calibration inputs (``mse``), weights are rounded to nearest: what a user gets without
-asking for more. Results are kept in ``--results`` as they come, so that a second call goes on. Transformers are measured by
-``bench/decoder_targets.py``.
+asking for more. Results are kept in ``--results`` as they come, so that a second call goes on. Transformers are
+measured by ``bench/decoder_targets.py``.
 """
 
 from __future__ import annotations
