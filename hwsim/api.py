@@ -200,8 +200,6 @@ def workload(
         >>> workload("resnet50", batch=8, weights="int8").batch
         8
     """
-    from hwsim import zoo
-    from hwsim.emulate import bind
     from hwsim.perf import workload as known
     from hwsim.perf.workloads import NAMES
 
@@ -220,6 +218,9 @@ def workload(
             kv_cache=kv_cache,
             chips=chips,
         )
+    from hwsim import zoo
+    from hwsim.emulate import bind
+
     if chips != 1 or kv_cache is not None:
         raise DataError("chips and kv_cache are for transformers known by their shapes", where=str(model)[:80])
     if _is_source(model) and _bare(str(model)) and str(model) not in zoo.names():

@@ -34,7 +34,7 @@ def at_node(target: Target, node_nm: float) -> Target:
 
     Example:
         >>> from hwsim.target import load_target
-        >>> at_node(load_target("eyeriss"), 28).energy.node_nm.value
+        >>> at_node(load_target("gemmini"), 28).energy.node_nm.value
         28.0
     """
     if not (math.isfinite(node_nm) and node_nm > 0):
