@@ -20,28 +20,74 @@ def _icarus() -> None:
 
 
 @pytest.mark.parametrize(
-    ("module", "right", "wrong", "message"),
+    ("check", "module", "right", "wrong", "message"),
     [
         (
+            "output_stationary",
             "array_os",
             "ROWS + COLS - 1), .WIDTH(1)",
             "ROWS + COLS - 2), .WIDTH(1)",
             r"cycle \d+: expected no result row",
         ),
-        ("pe_os", "first_in ? {ACC_W{1'b0}} : sum", "sum", r"c=0, a=\[.*\] x w=\[.*\]: expected -?\d+, got "),
-        ("accumulator", "if (enable) sum <= psum + product", "sum <= psum + product", r"expected -?\d+, got -?\d+"),
-        ("pe_os", "w_out     <= w_in", "w_out     <= {w_in[0], w_in[W_W-1:1]}", r"expected -?\d+, got -?\d+"),
+        (
+            "output_stationary",
+            "pe_os",
+            "first_in ? {ACC_W{1'b0}} : sum",
+            "sum",
+            r"c=0, a=\[.*\] x w=\[.*\]: expected -?\d+, got ",
+        ),
+        (
+            "output_stationary",
+            "accumulator",
+            "if (enable) sum <= psum + product",
+            "sum <= psum + product",
+            r"expected -?\d+, got -?\d+",
+        ),
+        (
+            "output_stationary",
+            "pe_os",
+            "w_out     <= w_in",
+            "w_out     <= {w_in[0], w_in[W_W-1:1]}",
+            r"expected -?\d+, got -?\d+",
+        ),
+        (
+            "output_stationary_reset",
+            "array_os",
+            "if (rst) left <= {ROWS{1'b0}};",
+            "if (1'b0) left <= {ROWS{1'b0}};",
+            r"cycle \d+: expected no result row",
+        ),
+        (
+            "output_stationary_pe",
+            "pe_os",
+            "valid_out <= valid_in & ~rst",
+            "valid_out <= valid_in",
+            r"cycle \d+: rst .*valid_out: expected 0, got 1",
+        ),
+        (
+            "output_stationary_pe",
+            "pe_os",
+            "first_out <= first_in",
+            "first_out <= first_in & ~drain",
+            r"first_out: expected 1, got 0",
+        ),
     ],
-    ids=["off-by-one drain", "sums never start anew", "sums move in gaps", "weights turned on their way"],
+    ids=[
+        "off-by-one drain",
+        "sums never start anew",
+        "sums move in gaps",
+        "weights turned on their way",
+        "drains after a reset",
+        "valid after a reset",
+        "a mark lost in a drain",
+    ],
 )
-def test_planted_bug_is_found(module: str, right: str, wrong: str, message: str, tmp_path: Path) -> None:
+def test_planted_bug_is_found(check: str, module: str, right: str, wrong: str, message: str, tmp_path: Path) -> None:
     text = (rtl_dir() / f"{module}.v").read_text(encoding="utf-8")
     assert text.count(right) == 1
     bad = tmp_path / "bad.v"
     bad.write_text(text.replace(right, wrong), encoding="utf-8")
-    report = verify_rtl(
-        tiles=3, rows=3, cols=2, m=4, checks=["output_stationary"], sources=[bad], waves_dir=tmp_path / "waves"
-    )
+    report = verify_rtl(tiles=3, rows=3, cols=2, m=4, checks=[check], sources=[bad], waves_dir=tmp_path / "waves")
     (row,) = report.rows
     assert not report.passed
     assert row.first_mismatch is not None
