@@ -51,6 +51,7 @@ class Method:
         log_scales: where factors of heads learn (AQLC).
         learns: ``nothing``, ``factors`` or ``all``.
         distance: weight of the term that holds softmaxes to the float network's.
+        factors: rate of the decoder's factors beside weights.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Method:
     log_scales: tuple[str, ...] = ()
     learns: str = "nothing"
     distance: float = 0.0
+    factors: float = 6e-4
 
 
 METHODS = (
@@ -73,6 +75,7 @@ METHODS = (
     Method("QAT + distance", learns="all", distance=1.0),
     Method("QAT + AQLC, task's loss alone", log_scales=PLACES, learns="all"),
     Method("QAT + AQLC", log_scales=PLACES, learns="all", distance=1.0),
+    Method("QAT + AQLC, factors at 0.01", log_scales=PLACES, learns="all", distance=1.0, factors=0.01),
     Method("smoothing + QAT", "smooth_attention", learns="all"),
     Method("smoothing + QAT + AQLC", "smooth_attention", PLACES, "all", 1.0),
 )
@@ -98,13 +101,12 @@ class Run:
 def course_of(run: Run) -> dict[str, Any]:
     """Batch, rates and loss.
 
-    The decoder's factors learn at 0.01 where they learn alone, and at twice the weights' rate with them; MiniLM's,
-    whose course is short, at 0.05.
+    The decoder's factors learn at 0.01 where they learn alone; MiniLM's, whose course is short, at 0.05.
     """
     alone = run.method.learns == "factors"
     if run.model == "minilm":
         return {"batch": 16, "task": "vectors", "teacher": 1.0, "rate": 1e-4, "log_rate": 500.0}
-    rates = {"rate": 1e-3, "log_rate": 10.0} if alone else {"rate": 3e-4, "log_rate": 2.0}
+    rates = {"rate": 1e-3, "log_rate": 10.0} if alone else {"rate": 3e-4, "log_rate": run.method.factors / 3e-4}
     return {"batch": 4, "task": "next_token", **rates}
 
 
