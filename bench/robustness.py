@@ -7,7 +7,7 @@ reports/robustness.md.
 
 ``measure`` makes one JSON file a job; a job whose file is there is not run again. ``python -m bench.robustness jobs``
 lists them. Digits are spread evenly over the 2,000 test digits; seed 0. Answers are the emulator's, bit for bit.
-``--share`` takes so much of each table's digits: all of them take about an hour of one core, a fifth ten minutes.
+``--share`` takes so much of each table's digits: a fifth takes about ten minutes of one core, all of them an hour.
 """
 
 from __future__ import annotations
