@@ -18,7 +18,7 @@ weights: there is no other in any package. tiny-llama is a true float32 decoder,
 (`hwsim/zoo/data/README.md`). Perplexities of different tokenizers do not compare: tiny-llama has 1,024 tokens,
 SmolLM2 49,152. Test windows are Wikipedia pages; ranges and curvature come from four windows of other pages.
 
-tiny-llama's rows were made with four windows of 256 tokens, too few for a curvature of 128 to 344 inputs: GPTQ at 3
+tiny-llama's rows were made with four windows of 256 tokens, too few for a curvature of 128 to 352 inputs: GPTQ at 3
 bits, group 32, then gives 28.20 on 16 windows, rounding to nearest 28.21, float 25.98. From 32 windows, which the bench
 takes by now, GPTQ gives 27.32 (40% won back), and at group 128 27.77 against 29.76 (52%).
 """
