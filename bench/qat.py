@@ -6,7 +6,7 @@
     python -m bench.qat table --out training.json       # every estimator and scale at W2A4
     python -m bench.qat equality --out training.json    # codes of torch against codes of the emulator
     python -m bench.qat resnet8 --out training.json     # by distillation alone
-    python -m bench.qat draw --out training.json --svg reports/training.svg
+    python -m bench.qat_report                          # the page and its curves
 
 A run that is in the file already is not made again. Networks learn from the 8,000 training digits and are measured by
 ``hwsim.emulate`` on the 2,000 test digits, which no choice was made on.
@@ -27,7 +27,6 @@ import numpy as np
 import torch
 
 import hwsim
-from bench.qat_plot import draw
 from hwsim import zoo
 from hwsim.errors import DataError
 from hwsim.io import atomic
@@ -246,9 +245,13 @@ def _exactly(
 
 
 def resnet8() -> Iterator[tuple[str, Callable[[], dict[str, Any]]]]:
-    """W4A4 by distillation alone: crops of unlabelled pictures, the float network's answers, three seeds."""
+    """By distillation alone: crops of unlabelled pictures, the float network's answers. W4A4 by three seeds, and the
+    courses of ``curves`` at W2A4, where much is left to win."""
     for seed in SEEDS:
-        yield f"resnet8 W4A4, seed {seed}", partial(_distilled, seed)
+        run = Run("W4A4", "int4", course=Course(seed=seed))
+        yield f"resnet8, {run.key}", partial(_distilled, run)
+    for run in curves():
+        yield f"resnet8 W2A4, {run.key}", partial(_distilled, replace(run, name=f"W2A4, {run.name}"))
 
 
 def _crops(seed: int, count: int, pictures: Any) -> Any:
@@ -264,18 +267,19 @@ def _crops(seed: int, count: int, pictures: Any) -> Any:
     return found
 
 
-def _distilled(seed: int) -> dict[str, Any]:
-    pictures = zoo.data("efficientnet-lite0").inputs
+def _distilled(run: Run) -> dict[str, Any]:
+    pictures, seed = zoo.data("efficientnet-lite0").inputs, run.course.seed
     learned, held = _crops(seed, 2000, pictures[:15]), _crops(99, 500, pictures[15:])
-    test, graph, target = zoo.data("resnet8"), hwsim.load_model("resnet8"), hwsim.load_target(CHIP)
-    rule = recipe_for(target, None, "mse")
+    test, graph, rule = zoo.data("resnet8"), hwsim.load_model("resnet8"), recipe(run)
     quantized = quantize(graph, rule, learned[:256])
-    network = QatNetwork(quantized, graph, rule, weights=LSQ, activations=LSQ, seed=seed)
+    network = QatNetwork(
+        quantized, graph, rule, weights=run.learn_weights, activations=run.learn_activations, seed=seed
+    )
     teacher = QatNetwork(quantized, graph, rule, full=True).eval()
     with torch.no_grad():
         wanted = [teacher(torch.from_numpy(x)).numpy().argmax(1) for x in (held, test.inputs)]
     began = time.process_time()
-    course = Course(epochs=3, batch=50, rate=5e-4, teacher=1.0, seed=seed)
+    course = replace(run.course, epochs=3, batch=50, rate=5e-4, teacher=1.0)
     curve = train(
         network, learned, np.zeros(len(learned), np.int64), course, teacher=teacher, augment=AUGMENTS["mirror"]
     )
@@ -286,6 +290,7 @@ def _distilled(seed: int) -> dict[str, Any]:
         found[f"right_{when}"] = int((images == test.labels).sum())
     return {
         **found,
+        "name": run.name,
         "seed": seed,
         "float_right": int((wanted[1] == test.labels).sum()),
         "n": len(test.inputs),
@@ -301,14 +306,10 @@ JOBS = {"equality": equality, "resnet8": resnet8}
 def main() -> int:
     """Make the runs of one part that are not in the file yet."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("part", choices=sorted((*PARTS, *JOBS, "draw")))
+    parser.add_argument("part", choices=sorted((*PARTS, *JOBS)))
     parser.add_argument("--out", type=Path, required=True, help="file of the results")
-    parser.add_argument("--svg", type=Path, help="of the part draw")
     args = parser.parse_args()
     torch.set_num_threads(1)
-    if args.part == "draw":
-        args.svg.write_text(draw(json.loads(args.out.read_text())))
-        return 0
     jobs = JOBS[args.part]() if args.part in JOBS else ((run.key, partial(learn, run)) for run in PARTS[args.part]())
     for key, job in jobs:
         held = json.loads(args.out.read_text()) if args.out.exists() else {}
