@@ -371,6 +371,7 @@ def report(
         f"## Products, {folds}-fold cross-validation over shapes",
         "",
         f"Each row is judged by constants ({len(CONSTANTS)}, for all types together) fitted again without its shape.",
+        f"A search starts at the shipped constants and makes {TRIES} trials.",
         "",
         "What the folds do not test: the structure (tiles, cutting of k, kernels of networks and their launches) was",
         "settled while looking at all rows and at kernel traces. Means of absolute errors, and of errors.",
