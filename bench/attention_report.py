@@ -21,8 +21,8 @@ DRAWN = ("post-training", "AQLC", "QAT", "QAT + AQLC")
 NETWORKS = (
     "tiny-llama@hwsim-int4-ws16",
     "tiny-llama@hwsim-int4-ws16#58",
-    "tiny-llama@nvidia-b200",
-    "minilm@hwsim-int4-ws16",
+    "tiny-llama@nvidia-b200#8",
+    "minilm@hwsim-int4-ws16#40",
 )
 """Network, chip and number of test inputs, where that is not the bench's own."""
 LONG = "attention/long.jsonl"
