@@ -6,6 +6,7 @@ VENV  := .venv
 BIN   := $(VENV)/bin
 JOBS  ?= 2
 TESTS ?= tests
+SLOW  ?= tests/sweep tests/cli/test_trouble.py tests/cli/test_again.py tests/docs
 PIP   := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 DEMO_OUT     := reports/demo
@@ -13,29 +14,37 @@ GALLERY      := reports
 DEMO_TARGETS := --target nvidia-h100 --target ascend-910b4 --target hwsim-int4-ws16
 
 .DEFAULT_GOAL := help
-.PHONY: help demo gallery test docs lint types layers bench clean
+.PHONY: help demo gallery test test-slow coverage docs lint types layers bench clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.base ## a trained network on three chips, bit-exact, and an HTML report that compares them
 	@$(BIN)/hwsim emulate mnist-cnn $(DEMO_TARGETS) --out $(DEMO_OUT)
 
-gallery: $(VENV)/.test ## what reports/ shows, made again: the demo's page and its picture, the proof of the array
+gallery: $(VENV)/.test ## what of reports/ takes seconds or minutes, made again; says which of the rest is stale
 	@.ci/bootstrap.sh tool iverilog iverilog
 	@.ci/bootstrap.sh libpython $(VENV)
 	@.ci/bootstrap.sh tool chromium chromium
-	@$(BIN)/hwsim emulate mnist-cnn $(DEMO_TARGETS) --out $(GALLERY)/mnist-cnn
+	@$(BIN)/python -m bench.gallery
 	@chromium --headless --no-sandbox --disable-gpu --hide-scrollbars --window-size=1280,1030 \
 		--screenshot=docs/demo.png file://$(CURDIR)/$(GALLERY)/mnist-cnn/report.html 2>/dev/null
-	@$(BIN)/hwsim verify > $(GALLERY)/verify-int4.txt
-	@$(BIN)/hwsim verify --network mnist-cnn --layer conv1 --layer conv2 --images 20 > $(GALLERY)/network-on-rtl.txt
 
 test: $(VENV)/.test ## the tests (installs Icarus Verilog when missing)
 	@.ci/bootstrap.sh tool iverilog iverilog
 	@.ci/bootstrap.sh libpython $(VENV)
 	@if [ -n "$$CI" ]; then .ci/bootstrap.sh tool chromium chromium; .ci/bootstrap.sh tool espeak-ng espeak-ng; fi
 	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(TESTS)
+
+test-slow: $(VENV)/.test ## the slow tests that need no more than the others do: kills, Ctrl-C, runs at once, the wheel, the pages
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m slow $(SLOW)
+
+coverage: $(VENV)/.test ## the tests, and which lines of hwsim/ they reach; fails below the figure in pyproject.toml
+	@$(PIP) 'coverage>=7.10'
+	$(BIN)/python -m coverage erase
+	$(BIN)/python -m coverage run -m pytest $(TESTS)
+	$(BIN)/python -m coverage combine
+	$(BIN)/python -m coverage report --skip-covered
 
 docs: $(VENV)/.docs ## the documentation into docs/_build/html; a warning is an error
 	$(BIN)/python -m sphinx -W --keep-going -q -c docs . docs/_build/html

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.docs.page import ROOT
-from tests.oracles import need_tool
+from tests.oracles import need_heavy_module, need_tool
 
 pytestmark = pytest.mark.slow
 
@@ -102,3 +103,84 @@ def test_a_missing_package_is_one_line(
     assert re.fullmatch(r"hwsim: error: .*", last)
     assert package in last.lower()
     assert f"pip install 'hwsim[{extra}]'" in last
+
+
+CLUSTER = """
+from distributed import LocalCluster
+import hwsim
+
+if __name__ == "__main__":
+    with LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None) as up:
+        space = {"model": "resnet50", "target": ["nvidia-a100", "nvidia-h100"]}
+        spec = {"name": "s", "space": space, "objectives": ["latency_s"]}
+        found = hwsim.sweep(spec, scheduler=up.scheduler_address)
+        print([row.point["target"] for row in found.best])
+"""
+RECIPE = """\
+name: small
+model: mnist-mlp
+target: hwsim-int4-ws16
+data: digits.npz
+limit: 50
+course: {epochs: 1, batch: 50}
+"""
+DIGITS = """
+import numpy as np
+from hwsim import zoo
+
+digits = zoo.data("mnist-mlp", "calib")
+np.savez("digits.npz", x=digits.inputs, y=digits.labels)
+"""
+EXTRAS: dict[str, tuple[tuple[str, ...], str]] = {
+    "sweep": (("-m hwsim sweep cheapest-int4-array --set search=bayes --set points=8 --jobs 2 --out s",), "best"),
+    "cluster": (("cluster.py",), "nvidia-h100"),
+    "calib": (("-m hwsim emulate mnist-cnn --target hwsim-int4-ws16 --limit 50 --calibrator kde",), "hwsim-int4-ws16"),
+    "rtl": (
+        ("-m hwsim verify --unit mac_tile_axis", "-m hwsim rtl area --unit mul_int4"),
+        "mul_int4",
+    ),
+    "llm": (("-m hwsim emulate tiny-llama --target hwsim-int4-ws16 --limit 1",), "perplexity"),
+    "zoo": (("-m hwsim zoo get resnet8", "-m hwsim estimate resnet8-int8 --target gemmini"), "latency"),
+    "qat": (("digits.py", "-m hwsim train small.yaml --out w"), "accuracy"),
+}
+"""Extra -> what is run in an environment that has nothing else, and a word that the last of it says."""
+
+
+def _lent(python: Path) -> None:
+    """torch as these tests have it: of the package itself pip would fetch gigabytes."""
+    torch = need_heavy_module("torch")
+    kept = Path(str(torch.__file__)).parents[1]
+    lent = python.parent / "lent"
+    lent.mkdir()
+    for name in ("torch", "torchgen", "functorch", "sympy", "mpmath", "networkx", "filelock", "fsspec"):
+        (lent / name).symlink_to(kept / name)
+    (lent / "typing_extensions.py").symlink_to(kept / "typing_extensions.py")
+    where = _run(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", cwd=lent).strip()
+    (Path(where) / "lent.pth").write_text(f"{lent}\n")
+
+
+@pytest.mark.parametrize("extra", EXTRAS)
+def test_an_extra_alone(installed: Path, wheel: Path, tmp_path: Path, extra: str) -> None:
+    if extra == "rtl":
+        need_tool("iverilog", "sudo apt-get install iverilog")
+    home = tmp_path / "venv"
+    shutil.copytree(installed.parent, home, symlinks=True)
+    python = home / "bin" / "python"
+    if extra == "qat":
+        _lent(python)
+    else:
+        _run(python, "-m", "pip", "install", "--quiet", f"{wheel}[{extra}]", cwd=tmp_path)
+    (tmp_path / "cluster.py").write_text(CLUSTER)
+    (tmp_path / "digits.py").write_text(DIGITS)
+    (tmp_path / "small.yaml").write_text(RECIPE)
+    lines, word = EXTRAS[extra]
+    path = f"{home / 'bin'}:{os.environ['PATH']}"
+    said = [_run(python, *line.split(), cwd=tmp_path, HWSIM_CACHE=str(tmp_path / "cache"), PATH=path) for line in lines]
+    assert word in said[-1]
+
+
+def test_every_extra_is_tried() -> None:
+    import tomllib
+
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert set(extras) - {"test", "docs", "dev", "robust"} == set(EXTRAS)

@@ -26,7 +26,7 @@ from hwsim.errors import ToolError
 from tests.fuzz.readers import ROOT, readers
 from tests.fuzz.work import MEMORY_BYTES, SECONDS, case
 
-BLOCK = 1000
+BLOCK = 5000
 """Inputs that one process takes."""
 SILENT_S = 120
 """A process that says nothing for so long hangs where no signal reaches it."""
