@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.robustness import CHIPS, EPSILONS, FOURS, KINDS, MODEL, RATES, REPEATS, SEEDS, TRAINED_FOR
+from bench.robustness import CHIPS, EPSILONS, FOURS, KINDS, MODEL, RATES, REPEATS, SEEDS, TRAINED_FOR, jobs
 from hwsim.errors import DataError
 from hwsim.io import atomic
 from hwsim.report.model import wilson
@@ -24,7 +25,39 @@ ENCODINGS = {
     "nvidia-h100": "FP8 E4M3, float sums",
     "hwsim-nvfp4-ws16": "NVFP4: E2M1 in blocks of 16",
 }
+HARD = {"ptq": "quantized", "plain": "trained plainly", "adversarial": "trained on attacks"}
+"""Networks that are attacked, and how they are called."""
 Found = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Jobs:
+    """What was measured, by job.
+
+    Raises:
+        DataError: a job has not been done.
+    """
+
+    folder: Path
+
+    def __call__(self, name: str) -> Found:
+        path = self.folder / f"{name}.json"
+        if not path.exists():
+            raise DataError("has not been measured", where=str(path), hint=f"python -m bench.robustness measure {name}")
+        found: Found = json.loads(path.read_text())
+        return found
+
+    def has(self, name: str) -> bool:
+        """Whether a job has been done."""
+        return (self.folder / f"{name}.json").exists()
+
+    def seeds(self, kind: str) -> tuple[int, ...]:
+        """Those that networks of a kind were measured for."""
+        return tuple(seed for seed in SEEDS if self.has(f"trained-{kind}-seed{seed}"))
+
+    def chips(self, table: str) -> tuple[str, ...]:
+        """Those that the table was measured for."""
+        return tuple(chip for chip in CHIPS if self.has(f"{table}-{chip}"))
 
 
 def write(folder: Path) -> Path:
@@ -34,13 +67,7 @@ def write(folder: Path) -> Path:
         DataError: a job has not been done.
     """
 
-    def job(name: str) -> Found:
-        path = folder / f"{name}.json"
-        if not path.exists():
-            raise DataError("has not been measured", where=str(path), hint=f"python -m bench.robustness measure {name}")
-        found: Found = json.loads(path.read_text())
-        return found
-
+    job = Jobs(folder)
     taken = job("flips")["share"]
     option = "" if taken == 1 else f" --share {taken:g}"
     text = [
@@ -55,13 +82,16 @@ def write(folder: Path) -> Path:
         "[docs/robustness.md](../docs/robustness.md).\n",
         *_trained(job),
         *_attacks(job),
-        *_transfer(job),
+        *(_transfer(job) if job.has("attack-pgd-0.1") else ()),
         *_corruptions(job),
         *_strangers(job),
         *_flips(job),
-        *_faults(job),
-        *_bits(job),
+        *(_faults(job) if job.chips("faults") else ()),
+        *(_bits(job) if set(FOURS) & set(job.chips("faults")) else ()),
     ]
+    left = [name for name in jobs(Path(), taken) if not job.has(name)]
+    if left:
+        text += ["## Not measured\n", "`measure` has not done these jobs: " + ", ".join(left) + ".\n"]
     atomic.write(REPORT, ("\n".join(text) + "\n").encode(), DataError)
     return REPORT
 
@@ -85,42 +115,42 @@ def over(values: Sequence[float], scale: float = 100, digits: int = 1) -> str:
     return f"{mean:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
 
 
-def _trained(job: Callable[[str], Found]) -> list[str]:
+def _trained(job: Jobs) -> list[str]:
     """Bar: adversarial training against plain networks."""
-    first = job("trained-adversarial-seed0")
+    known = [kind for kind in HARD if job.seeds(kind)]
+    first = job(f"trained-{known[0]}-seed0")
     whole, part = first["whole"]["n"], first["part"]["n"]
     text = [
         "## Learning to withstand: W4A4 on the INT4 array\n",
-        f"Three seeds each ({', '.join(map(str, SEEDS))}; the interval is over seeds), 8,000 training digits, recipes "
-        "bench/recipes/*-w4a4.yaml; *quantized* is the shipped network, quantized after training. PGD: L-infinity, 40 "
-        f"steps of 2.5 epsilon / 40 from a random start, through the chip's own numbers; clean and epsilon 0.1 on "
-        f"{whole:,} digits. The other columns are seed 0 alone, on {part:,} digits. Square sees scores only (100 "
-        "steps); the last column is PGD 0.1 made against the float network: were gradients masked, these two would "
-        "break what PGD does not.\n",
+        "*quantized* is the shipped network, quantized after training; the others learned from 8,000 digits by "
+        "bench/recipes/*-w4a4.yaml, three seeds each (the interval is over seeds). PGD: L-infinity, 40 steps of 2.5 "
+        f"epsilon / 40 from a random start, through the chip's own numbers; clean and epsilon 0.1 on {whole:,} digits. "
+        f"The other columns are seed 0 alone, on {part:,} digits. Square sees scores only (100 steps); the last column "
+        "is PGD 0.1 made against the float network: were gradients masked, these two would break what PGD does not.\n",
     ]
     rows = []
-    for kind, name in (("ptq", "quantized"), ("plain", "trained plainly"), ("adversarial", "trained on attacks")):
-        held = [job(f"trained-{kind}-seed{seed}") for seed in (SEEDS if kind != "ptq" else (0,))]
-        cells = [over([h["whole"]["columns"][0]["right"] / h["whole"]["n"] for h in held])]
+    for kind in known:
+        held = [job(f"trained-{kind}-seed{seed}") for seed in job.seeds(kind)]
+        cells = [str(len(held)), over([h["whole"]["columns"][0]["right"] / h["whole"]["n"] for h in held])]
         cells.append(over([_attacked(h["whole"], "pgd", 0.1) for h in held]))
         for attack, epsilon in (("pgd", 0.05), ("pgd", 0.2), ("square", 0.1)):
             mine = held[0]["part"]
             cells.append(share(round(_attacked(mine, attack, epsilon) * mine["n"]), mine["n"]))
         cells.append(share(held[0]["from_float"]["right"], held[0]["from_float"]["n"]))
-        rows.append([name, *cells])
-    head = ["network", "clean", "**PGD 0.1**", "PGD 0.05", "PGD 0.2", "Square 0.1", "PGD 0.1 of float32"]
+        rows.append([HARD[kind], *cells])
+    head = ["network", "seeds", "clean", "**PGD 0.1**", "PGD 0.05", "PGD 0.2", "Square 0.1", "PGD 0.1 of float32"]
     text += table(head, rows)
     text.append(f"Corruptions, {part:,} digits, mean over seeds and severities 1 to 5 (severity 5 alone):\n")
     rows = []
-    for kind, name in (("ptq", "quantized"), ("plain", "trained plainly"), ("adversarial", "trained on attacks")):
-        held = [job(f"trained-{kind}-seed{seed}")["part"] for seed in (SEEDS if kind != "ptq" else (0,))]
+    for kind in known:
+        found = [job(f"trained-{kind}-seed{seed}")["part"] for seed in job.seeds(kind)]
         cells = []
         for corruption in CORRUPTIONS:
-            found = [[r["right"] / h["n"] for r in h["corruptions"] if r["kind"] == corruption] for h in held]
-            mean = sum(sum(each) / len(each) for each in found) / len(found)
-            worst = sum(each[-1] for each in found) / len(found)
+            each = [[r["right"] / h["n"] for r in h["corruptions"] if r["kind"] == corruption] for h in found]
+            mean = sum(sum(levels) / len(levels) for levels in each) / len(each)
+            worst = sum(levels[-1] for levels in each) / len(each)
             cells.append(f"{100 * mean:.1f} ({100 * worst:.1f})")
-        rows.append([name, *cells])
+        rows.append([HARD[kind], *cells])
     return text + table(["network", *(name.replace("_", " ") for name in CORRUPTIONS)], rows)
 
 
@@ -129,8 +159,12 @@ def _attacked(held: Found, kind: str, epsilon: float) -> float:
     return float(row["right"] / held["n"])
 
 
-def _attacks(job: Callable[[str], Found]) -> list[str]:
-    first = job("attack-pgd-0.1")
+def _attacks(job: Jobs) -> list[str]:
+    strengths = [(kind, epsilon) for kind in ("fgsm", "pgd") for epsilon in EPSILONS]
+    done = [each for each in (*strengths, ("square", 0.1)) if job.has(f"attack-{each[0]}-{each[1]:g}")]
+    if not done:
+        return []
+    first = max((job(f"attack-{kind}-{epsilon:g}") for kind, epsilon in done), key=lambda found: len(found["columns"]))
     names = [column["name"] for column in first["columns"]]
     text = [
         "## Attacks on the shipped network\n",
@@ -138,8 +172,7 @@ def _attacks(job: Callable[[str], Found]) -> list[str]:
         "digits; PGD 40 steps, Square 100. All chips meet PGD at epsilon 0.1.\n",
     ]
     rows = [["none", *(share(column["right"], first["n"]) for column in first["columns"])]]
-    strengths = [(kind, epsilon) for kind in ("fgsm", "pgd") for epsilon in EPSILONS]
-    for kind, epsilon in (*strengths, ("square", 0.1)):
+    for kind, epsilon in done:
         held = job(f"attack-{kind}-{epsilon:g}")
         own = {r["tested"]: r["right"] for r in held["attacks"] if r["tested"] == r["crafted"]}
         cells = (share(own[name], held["n"]) if name in own else "–" for name in names)
@@ -147,7 +180,7 @@ def _attacks(job: Callable[[str], Found]) -> list[str]:
     return text + table(["attack", *names], rows)
 
 
-def _transfer(job: Callable[[str], Found]) -> list[str]:
+def _transfer(job: Jobs) -> list[str]:
     held = job("attack-pgd-0.1")
     names = [column["name"] for column in held["columns"]]
     found = {(r["crafted"], r["tested"]): r["right"] for r in held["attacks"]}
@@ -160,9 +193,10 @@ def _transfer(job: Callable[[str], Found]) -> list[str]:
     return text + table(["made against", *names], rows)
 
 
-def _corruptions(job: Callable[[str], Found]) -> list[str]:
-    held = {chip: job(f"light-{chip}") for chip in CHIPS}
-    n = held[CHIPS[0]]["n"]
+def _corruptions(job: Jobs) -> list[str]:
+    chips = job.chips("light")
+    held = {chip: job(f"light-{chip}") for chip in chips}
+    n = held[chips[0]]["n"]
     text = [
         "## Bad light\n",
         f"Float beside each chip, {n:,} digits, the same corrupted ones for all; the 95 % intervals of "
@@ -176,35 +210,39 @@ def _corruptions(job: Callable[[str], Found]) -> list[str]:
                 mine = [r for r in found["corruptions"] if r["kind"] == kind and r["severity"] == at + 1]
                 each |= {row["tested"]: row for row in mine}
             row = each["float32"]
-            cells = [f"{100 * each[name]['right'] / n:.1f}" for name in ("float32", *CHIPS)]
+            cells = [f"{100 * each[name]['right'] / n:.1f}" for name in ("float32", *chips)]
             rows.append([f"{kind.replace('_', ' ')} {at + 1} ({row['strength']:g} {row['unit']})", *cells])
-    return text + table(["corruption, severity", "float32", *CHIPS], rows)
+    return text + table(["corruption, severity", "float32", *chips], rows)
 
 
-def _strangers(job: Callable[[str], Found]) -> list[str]:
-    held = {chip: job(f"light-{chip}") for chip in CHIPS}
-    n = held[CHIPS[0]]["n"]
-    names = ("float32", *CHIPS)
+def _strangers(job: Jobs) -> list[str]:
+    chips = job.chips("light")
+    held = {chip: job(f"light-{chip}") for chip in chips}
+    n = held[chips[0]]["n"]
+    names = ("float32", *chips)
     text = ["## Strangers, before and after quantization\n"]
     text.append(
         f"Area under the ROC curve of the network's own scores, {n:,} digits against as many strangers; 0.5 is a coin, "
         "less means that the network is surer of strangers than of digits. In brackets the 95 % interval (bootstrap).\n"
     )
-    text += [f"- *{name}*: {meaning}" for name, meaning in held[CHIPS[0]]["made_of"].items()]
+    text += [f"- *{name}*: {meaning}" for name, meaning in held[chips[0]]["made_of"].items()]
     text.append("")
     rows = []
     for kind in STRANGERS:
         for score in ("msp", "energy"):
             found = {
                 row["tested"]: row
-                for chip in CHIPS
+                for chip in chips
                 for row in held[chip]["strangers"]
                 if (row["kind"], row["score"]) == (kind, score)
             }
             cells = [f"{found[m]['auroc']:.3f} ({found[m]['low']:.3f} to {found[m]['high']:.3f})" for m in names]
             rows.append([f"{kind}, {score}", *cells])
     text += table(["strangers, score", *names], rows)
-    few = job("trained-plain-seed0")["part"]["n"]
+    learned_by = [kind for kind in ("plain", *KINDS[2:], "adversarial") if job.seeds(kind)]
+    if not learned_by:
+        return text
+    few = job(f"trained-{learned_by[0]}-seed0")["part"]["n"]
     text += [
         "### Learning to know strangers\n",
         f"W4A4 on {TRAINED_FOR}, three seeds (interval over seeds), {few:,} digits. *exposure* draws answers to "
@@ -215,15 +253,15 @@ def _strangers(job: Callable[[str], Found]) -> list[str]:
     for kind in STRANGERS:
         for score in ("msp", "energy"):
             cells = []
-            for learned in ("plain", *KINDS[2:], "adversarial"):
-                parts = [job(f"trained-{learned}-seed{seed}")["part"]["strangers"] for seed in SEEDS]
+            for learned in learned_by:
+                parts = [job(f"trained-{learned}-seed{seed}")["part"]["strangers"] for seed in job.seeds(learned)]
                 areas = [r["auroc"] for p in parts for r in p if (r["kind"], r["score"]) == (kind, score)]
                 cells.append(over(areas, 1, 3))
             rows.append([f"{kind}, {score}", *cells])
-    return text + table(["strangers, score", "trained plainly", "exposure", "energy", "trained on attacks"], rows)
+    return text + table(["strangers, score", *(HARD.get(kind, kind) for kind in learned_by)], rows)
 
 
-def _flips(job: Callable[[str], Found]) -> list[str]:
+def _flips(job: Jobs) -> list[str]:
     held = job("flips")
     through, every = held["through"], held["every"]
     flipped, tried = sum(r["flips"] for r in through), sum(r["trials"] for r in every if r["bit"] is None)
@@ -279,8 +317,9 @@ def _flips(job: Callable[[str], Found]) -> list[str]:
     return text
 
 
-def _faults(job: Callable[[str], Found]) -> list[str]:
-    rows = [row for chip in CHIPS for row in job(f"faults-{chip}")["rows"]]
+def _faults(job: Jobs) -> list[str]:
+    chips = job.chips("faults")
+    rows = [row for chip in chips for row in job(f"faults-{chip}")["rows"]]
     text = [
         "### Accuracy by place and rate\n",
         f"{rows[0]['n']} digits, {REPEATS} draws of the faults (interval over draws), the same seeds for all chips; "
@@ -290,8 +329,8 @@ def _faults(job: Callable[[str], Found]) -> list[str]:
         "binary is two's complement with its top bit turned: a flip moves the number as far, and their rows agree.\n",
     ]
     for place in PLACES:
-        mine = {chip: [r for r in rows if r["target"] == chip and r["place"] == place] for chip in CHIPS}
-        order = sorted((chip for chip in CHIPS if mine[chip]), key=lambda chip: -mine[chip][-1]["accuracy"])
+        mine = {chip: [r for r in rows if r["target"] == chip and r["place"] == place] for chip in chips}
+        order = sorted((chip for chip in chips if mine[chip]), key=lambda chip: -mine[chip][-1]["accuracy"])
         lines = [
             [ENCODINGS[chip], f"{100 * mine[chip][0]['clean']:.1f}", *(_interval(row) for row in mine[chip])]
             for chip in order
@@ -301,9 +340,13 @@ def _faults(job: Callable[[str], Found]) -> list[str]:
     return text
 
 
-def _bits(job: Callable[[str], Found]) -> list[str]:
+def _bits(job: Jobs) -> list[str]:
     text = ["### Which bit of a weight\n", "Each bit alone, rate 0.03; the same digits and draws.\n"]
-    lines = [[ENCODINGS[chip], *(_interval(row) for row in job(f"faults-{chip}")["bits"])] for chip in FOURS]
+    lines = [
+        [ENCODINGS[chip], *(_interval(row) for row in job(f"faults-{chip}")["bits"])]
+        for chip in FOURS
+        if chip in job.chips("faults")
+    ]
     return text + table(["encoding", "bit 0", "bit 1", "bit 2", "bit 3 (sign)"], lines)
 
 
