@@ -12,7 +12,7 @@ from hwsim.verify.compiled import Compiled
 from hwsim.verify.simulator import Design
 
 GAP_SHARE = 0.4
-PATIENCE = 20
+PATIENCE = 40
 """Cycles for each beat that goes in, after which an engine that hangs is given up."""
 STREAMS = ("w", "a", "m")
 
@@ -34,8 +34,11 @@ def run_acts(design: Design, job: dict[str, Any], seed: int, wave: Path | None =
                 seen.fold(fold)
             wanted = [row for tile in act["sums"] for row in tile]
             cut, beats_in = act["reset_after"], sum(len(fold["w"]) + len(fold["a"]) for fold in folds)
-            limit = PATIENCE * (20 + beats_in)
+            limit = max(PATIENCE * (20 + beats_in), (cut or 0) + 1)
             pauses = (rng.random((3, limit)) < (GAP_SHARE if act["gaps"] else 0)).astype(np.uint8)
+            if act["slow"]:
+                runs = np.stack([rng.integers(1, 201, limit), rng.integers(1, 21, limit)], axis=1).ravel()
+                pauses[2] = np.repeat(np.arange(2 * limit) % 2 == 0, runs)[:limit]
             w, a = (_beats(folds, key, model.bytes_of(f"s_axis_{key}_tdata")) for key in ("w", "a"))
             user = np.repeat([fold["user"] for fold in folds], [len(fold["a"]) for fold in folds])
             out, when, trace, began, error = model.axis(w, (*a, user), pauses, cut=cut, wanted=len(wanted))

@@ -49,7 +49,7 @@ class Subject:
 
 ARRAY_CHECKS = ("random_tiles", "gaps", "reset", "corner_tiles", "k_chain")
 OS_CHECKS = ("output_stationary", "output_stationary_reset", "output_stationary_pe")
-ENGINE_CHECKS = ("reloads", "resets", "packets", "operands")
+ENGINE_CHECKS = ("reloads", "resets", "packets", "malformed", "operands")
 DOT_CHECKS = ("random", "cancel", "corners")
 """The quick ones first."""
 

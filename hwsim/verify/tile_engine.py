@@ -26,6 +26,11 @@ from hwsim.verify.simulator import SIMULATORS, Design, simulate
 QUEUED = 1
 """Cycles from the array's last row to the last result beat: the queue's."""
 DEPTH = 8
+MALFORMED = (
+    *("a weight row too few", "a weight row too many", "more rows than the memory has"),
+    *("a row too few in a later fold", "a row too many in a later fold"),
+)
+"""Packets that must raise ``error``."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +97,7 @@ class EnginePlan:
 
 def engine_checks(plan: EnginePlan) -> Mapping[str, Callable[[], Outcome]]:
     """Check -> its run."""
-    return {name: partial(_run, plan, name) for name in ("operands", "packets", "reloads", "resets")}
+    return {name: partial(_run, plan, name) for name in ("operands", "packets", "reloads", "resets", "malformed")}
 
 
 def _run(plan: EnginePlan, check: str) -> Outcome:
@@ -101,15 +106,20 @@ def _run(plan: EnginePlan, check: str) -> Outcome:
     acts: list[dict[str, Any]] = []
     driven: list[list[Tile]] = []
     expected: list[list[NDArray[np.int64]]] = []
-    for tiles, gaps, reset in _acts(plan, check, count, rng):
-        sums = [_golden(plan, tile) for tile in tiles]
+    for at, (tiles, gaps, reset) in enumerate(_acts(plan, check, count, rng)):
+        packets = [_packets(plan, tile) for tile in tiles]
+        if check == "malformed":
+            _spoil(packets[0], MALFORMED[at % len(MALFORMED)])
+        sums = [] if check == "malformed" else [_golden(plan, tile) for tile in tiles]
         driven.append(tiles)
         expected.append(sums)
         acts.append(
             {
-                "packets": [_packets(plan, tile) for tile in tiles],
+                "packets": packets,
                 "sums": [[[int(v) for v in row] for row in tile] for tile in sums],
                 "gaps": gaps,
+                # so slow a sink that whatever is queued before it is full
+                "slow": gaps and at % 2 == 1,
                 "reset_after": reset,
             }
         )
@@ -147,13 +157,17 @@ def _run(plan: EnginePlan, check: str) -> Outcome:
     for act, (tiles, sums, seen) in enumerate(zip(driven, expected, got["acts"], strict=True)):
         want = [(row, at == len(tile) - 1, index, at) for index, tile in enumerate(sums) for at, row in enumerate(tile)]
         cut = acts[act]["reset_after"] is not None
-        compared += plan.engine.cols * (len(seen["beats"]) if cut else len(want))
+        compared += plan.engine.cols * (min(len(seen["beats"]), len(want)) if cut else len(want))
         if len(seen["beats"]) != len(want) and not cut:
             mismatches += plan.engine.cols * abs(len(want) - len(seen["beats"]))
             first = first or f"{check} {act}: expected {len(want)} result beats, got {len(seen['beats'])}"
-        if seen["error"]:
+        wrong_error = bool(seen["error"]) != (check == "malformed")
+        compared += 1
+        if wrong_error:
             mismatches += 1
-            first = first or f"{check} {act}: expected error low, got error high"
+            why = f", {MALFORMED[act % len(MALFORMED)]}" if check == "malformed" else ""
+            ends = ("low", "high") if seen["error"] else ("high", "low")
+            first = first or f"{check} {act}{why}: expected error {ends[0]}, got error {ends[1]}"
         for beat, (row, last, index, at) in zip(seen["beats"], want, strict=False):
             wrong = [lane for lane, (x, y) in enumerate(zip(beat["row"], row.tolist(), strict=True)) if x != y]
             mismatches += len(wrong) + (beat["last"] != last)
@@ -181,12 +195,16 @@ def _acts(
         return [(_every_pair(plan, rng), False, None)]
     if check == "packets":
         lengths = [1 + at % DEPTH for at in range(count)]
-        return [([_tile(plan, rng, m, 1 + at % 3) for at, m in enumerate(lengths)], True, None)]
+        tiles = [_tile(plan, rng, m, 1 + at % 3) for at, m in enumerate(lengths)]
+        return [(tiles[::2], True, None), (tiles[1::2], True, None)]
     if check == "reloads":
         return [
             ([_tile(plan, rng, int(rng.integers(1, DEPTH, endpoint=True)), 1 + at % 4)], False, None)
             for at in range(count)
         ]
+    if check == "malformed":
+        tiles = [_tile(plan, rng, int(rng.integers(2, DEPTH, endpoint=True)), 2) for _ in range(count)]
+        return [([tile], bool(rng.random() < 0.5), 40 + 6 * (_cycles(plan, tile) + DEPTH)) for tile in tiles]
     acts: list[tuple[list[Tile], bool, int | None]] = []
     for at in range(count):
         tile = _tile(plan, rng, DEPTH if at < 2 else int(rng.integers(1, DEPTH, endpoint=True)), 2)
@@ -292,6 +310,22 @@ def _packets(plan: EnginePlan, tile: Tile) -> list[dict[str, Any]]:
             }
         )
     return found
+
+
+def _spoil(folds: list[dict[str, Any]], kind: str) -> None:
+    """Make the packets of a tile of two folds malformed in one of the ways that ``error`` tells."""
+    first, second = folds
+    if kind == "a weight row too few":
+        first["w"] = first["w"][1:]
+    elif kind == "a weight row too many":
+        first["w"] = [*first["w"], first["w"][-1]]
+    elif kind == "more rows than the memory has":
+        for fold in folds:  # as many in both, or it would be an error of another kind
+            fold["a"] = (fold["a"] * (DEPTH + 1))[: DEPTH + 1]
+    elif kind == "a row too few in a later fold":
+        second["a"] = second["a"][1:]
+    else:
+        second["a"] = [*second["a"], second["a"][-1]]
 
 
 def _named(plan: EnginePlan) -> dict[str, Any]:

@@ -28,7 +28,7 @@ def _tools() -> None:
 def test_every_point_is_reached_and_everything_agrees(name: str) -> None:
     report = verify_rtl(name, tiles=16)
     assert report.passed, report.first_mismatch
-    assert [row.check for row in report.rows] == ["operands", "packets", "reloads", "resets"]
+    assert [row.check for row in report.rows] == ["operands", "packets", "reloads", "resets", "malformed"]
     points = {point.name: point for point in report.coverage}
     wanted = POINTS | ({"saturation"} if name == "mac_tile_axis" else set())
     wanted |= {"nan scale"} if name.endswith("nvfp4") else set()
@@ -78,7 +78,7 @@ def test_the_compiled_engine_reaches_the_same_points(name: str) -> None:
     assert report.passed, report.first_mismatch
     assert [point for point in report.coverage if not point.reached] == []
     assert {point.name for point in report.coverage} >= POINTS
-    assert [row.cycles_compared for row in report.rows] == [1, 0, 40, 40]  # the acts without gaps and resets
+    assert [row.cycles_compared for row in report.rows] == [1, 0, 40, 40, 0]  # the acts without gaps and resets
     assert sum(row.cycle_mismatches for row in report.rows) == 0
 
 
@@ -88,11 +88,17 @@ def test_an_engine_that_hangs_or_loses_rows_is_told(tmp_path: Path) -> None:
     for good, bad, message in (
         ("assign r_valid = held != 0;", "assign r_valid = 1'b0;", r"expected \d+ result beats, got 0"),
         ("valid_out && flying == 32'd1", "valid_out && flying <= 32'd2", "expected "),
+        (
+            "(sent >= DEPTH) error <= 1'b1",
+            "(sent > DEPTH) error <= 1'b1",
+            "than the memory has: expected error high, got",
+        ),
+        ("flying < QUEUE", "flying < 2 * QUEUE", "expected "),
     ):
         assert good in text
         (tmp_path / "tile_controller.v").write_text(text.replace(good, bad), encoding="utf-8")
         report = verify_rtl(
-            "mac_tile_axis", sim="verilator", tiles=4, sources=[tmp_path / "tile_controller.v"], waves_dir=tmp_path
+            "mac_tile_axis", sim="verilator", tiles=40, sources=[tmp_path / "tile_controller.v"], waves_dir=tmp_path
         )
         assert not report.passed
         assert re.search(message, str(report.first_mismatch)), report.first_mismatch

@@ -93,10 +93,11 @@ class Bench:
                 self.sample["sum"](number)
         self.beats.append({"cycle": self.cycle, "row": row if value.is_resolvable else [None] * len(row), "last": last})
 
-    def pause(self, gaps: bool) -> None:
+    def pause(self, gaps: bool, slow: bool = False) -> None:
         """Random gaps at both sources and stalls at the sink, or none."""
         for end in (self.w, self.a, self.m):
-            end.set_pause_generator(_random_pauses() if gaps else repeat(False))
+            long = slow and end is self.m
+            end.set_pause_generator((_long_pauses() if long else _random_pauses()) if gaps else repeat(False))
 
     async def reset(self, cycles: int) -> None:
         """aresetn low; what is queued at the sources is dropped."""
@@ -111,7 +112,7 @@ class Bench:
         """Drive one act; what came of it."""
         self.beats, self.began = [], None
         self.expected = [row for tile in told["sums"] for row in tile]
-        self.pause(told["gaps"])
+        self.pause(told["gaps"], told["slow"])
         for tile in told["packets"]:
             for fold in tile:
                 self.send(fold)
@@ -135,6 +136,13 @@ class Bench:
 def _random_pauses() -> Any:
     while True:
         yield random.random() < GAP_SHARE
+
+
+def _long_pauses() -> Any:
+    """A sink that takes nothing for so long that whatever is queued before it is full."""
+    while True:
+        yield from repeat(True, random.randint(1, 200))
+        yield from repeat(False, random.randint(1, 20))
 
 
 def _points(named: dict[str, Any]) -> dict[str, Any]:

@@ -225,7 +225,7 @@ void hwsim_axis_reset(Model* model, int64_t cycles) {
 }
 
 // Beats into both inputs of a tile engine behind AXI4-Stream, and out of it. pauses: w, a and m, a flag for each of
-// limit cycles: no new beat is offered, none taken. Ends after cut cycles, or 3 after the wanted beats, or at the limit.
+// limit cycles: no new beat is offered, none taken. Ends after cut cycles; where cut is the limit, 3 after the wanted beats too.
 // out: beats; when: the cycle of each; trace: for each cycle w, a and m, valid + 2 ready + 4 last.
 // counts: beats, cycles, the cycle of the first weight beat or -1, error.
 void hwsim_axis(Model* model, const uint8_t* w, const uint8_t* w_last, int64_t n_w, const uint8_t* a,
@@ -272,7 +272,7 @@ void hwsim_axis(Model* model, const uint8_t* w, const uint8_t* w_last, int64_t n
             ++sent[i];
             if (i == 0 && counts[2] < 0) counts[2] = cycle;
         }
-        if (came >= wanted) ++after;
+        if (came >= wanted && cut == limit) ++after;
         *clock->at = 1;
         model->settle();
     }
