@@ -27,7 +27,7 @@ def test_efficientnet_at_w4a8_keeps_its_answers() -> None:
     want = run(graph, {graph.inputs[0]: data.inputs})[graph.outputs[0]]
     cosine = np.sum(got * want, axis=1) / np.linalg.norm(got, axis=1) / np.linalg.norm(want, axis=1)
     assert np.count_nonzero(got.argmax(axis=1) == data.labels) >= 15
-    assert cosine.mean() >= 0.95
+    assert cosine.mean() >= 0.945  # .951 here; the order of sums alone, and so another machine, moves the third digit
 
 
 @pytest.mark.slow
