@@ -320,12 +320,11 @@ def _spoil(folds: list[dict[str, Any]], kind: str) -> None:
     elif kind == "a weight row too many":
         first["w"] = [*first["w"], first["w"][-1]]
     elif kind == "more rows than the memory has":
-        for fold in folds:  # as many in both, or it would be an error of another kind
-            fold["a"] = (fold["a"] * (DEPTH + 1))[: DEPTH + 1]
-    elif kind == "a row too few in a later fold":
-        second["a"] = second["a"][1:]
-    else:
-        second["a"] = [*second["a"], second["a"][-1]]
+        del folds[1:]  # one fold is the whole tile, so that nothing else is wrong with it
+        first["user"], first["a"] = 3, (first["a"] * (DEPTH + 1))[: DEPTH + 1]
+    else:  # no result leaves: there is nothing to add to in a row that the first fold did not have
+        second["user"] = 0
+        second["a"] = second["a"][1:] if kind == "a row too few in a later fold" else [*second["a"], second["a"][-1]]
 
 
 def _named(plan: EnginePlan) -> dict[str, Any]:
