@@ -185,6 +185,6 @@ def _costs(found: Estimate) -> dict[str, float]:
         "energy_delay_js": energy * seconds,
         "utilisation": found.macs / (found.peak_macs_per_s * seconds) if seconds > 0 else 0.0,
         "peak_macs_per_s": found.peak_macs_per_s,
-        "multipliers": found.peak_macs_per_s / found.clock_hz,
+        "multipliers": round(found.peak_macs_per_s / found.clock_hz),
         "memory_bytes": next(limit.found for limit in found.constraints if limit.name == "memory"),
     }
