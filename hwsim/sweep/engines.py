@@ -21,6 +21,8 @@ Ask = Callable[[Point], Outcome]
 Jobs = Mapping[str, Point]
 """Key -> point."""
 
+AGAIN = 2
+"""Times that a job is given to a cluster again when dask gives it up, after four dead workers."""
 ANSWER_S = 10
 """Seconds that a scheduler has to answer."""
 
@@ -130,16 +132,25 @@ class Cluster:
         from distributed import KilledWorker, as_completed
 
         named = {self._client.submit(ask, point, pure=False): key for key, point in jobs.items()}
-        for future in as_completed(list(named), loop=self._client.loop):
+        left = dict.fromkeys(jobs, AGAIN)
+        coming = as_completed(list(named), loop=self._client.loop)
+        for future in coming:
+            key = named[future]
             try:
                 outcome = future.result()
             except KilledWorker:
+                if left[key]:  # dask blames every job that a dead worker held; this one may have been there by chance
+                    left[key] -= 1
+                    again = self._client.submit(ask, jobs[key], pure=False)
+                    named[again] = key
+                    coming.add(again)
+                    continue
                 outcome = Outcome(error=_DIED)
             except Exception as error:
                 raise ToolError(
                     f"the cluster failed: {error}", where=self._scheduler, hint="run the same command again to go on"
                 ) from None
-            yield named[future], outcome
+            yield key, outcome
             future.release()
 
     def close(self) -> None:
