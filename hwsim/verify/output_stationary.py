@@ -119,12 +119,14 @@ def output_stationary(plan: Plan) -> Outcome:
 def output_stationary_reset(plan: Plan) -> Outcome:
     """rst at a random cycle of stream, wait and drain: the rows still due never come, and the next tile is right."""
     rng, array = plan.rng("output_stationary_reset"), plan.array
-    # the last k is taken, the sums wait until the far corner has its own, then the rows leave
-    leaves = plan.m + array.rows + array.cols - 1
-    spans = ((1, plan.m), (plan.m, leaves), (leaves, leaves + array.rows))
-    cuts = np.array([rng.integers(*span) for span in spans * RESETS for _ in range(2)]).reshape(-1, 2)
+    # the last k is taken, the sums wait until the far corner has its own, then the rows leave; in the cycle that shows
+    # the last of them the next tile begins
+    leaves = plan.m + array.rows + array.cols - 2
+    phases = {"stream": (1, plan.m), "wait": (plan.m, leaves), "drain": (leaves, leaves + array.rows)}
+    spans = {name: span for name, span in phases.items() if span[0] < span[1]}
+    cuts = np.array([rng.integers(*span) for span in [*spans.values()] * RESETS for _ in range(2)]).reshape(-1, 2)
     cuts[:, 1] = 0  # every other tile runs to its end
-    reached = (Point(f"reset in {phase}", RESETS) for phase in ("stream", "wait", "drain"))
+    reached = (Point(f"reset in {name}", RESETS) for name in spans)
     return _tiles(plan, rng, np.zeros((cuts.size, plan.m), np.int64), cuts.ravel()).reaching(tuple(reached))
 
 
