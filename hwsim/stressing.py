@@ -19,7 +19,7 @@ from hwsim.ir import Graph
 from hwsim.quant import CALIBRATORS, quantize, recipe_for
 from hwsim.report.stress import AttackRow, Column, CorruptionRow, StrangerRow, Stress
 from hwsim.robust import CORRUPTIONS, SCORES, STRANGERS, FaultRow, FlipRow
-from hwsim.robust.attacks import Attack, Victim, attack, victim, whole_victim
+from hwsim.robust.attacks import Attack, Victim, attack, toolbox, victim, whole_victim
 from hwsim.robust.corruptions import SEVERITIES, corrupt
 from hwsim.robust.ood import auroc, strangers
 from hwsim.robust.storage import flip_study
@@ -82,6 +82,8 @@ def stress(
     if not chips:
         raise DataError("expected at least one target, found none")
     _check_names(chips, corruptions, others)
+    if attacks:
+        toolbox()
     for chip in chips:
         chip.precision(precision)
     if calibrator not in CALIBRATORS:

@@ -20,7 +20,9 @@ HOME = gallery.HOME
 INDEX = (HOME / "README.md").read_text(encoding="utf-8")
 LINKS = re.findall(r"\]\(([^)#\s]+)", INDEX)
 PAGES = sorted(
-    str(path.relative_to(HOME)) for path in HOME.rglob("*") if path.suffix in (".md", ".html", ".txt") and path != HOME
+    str(path.relative_to(HOME))
+    for path in HOME.rglob("*")
+    if path.suffix in (".md", ".html", ".txt") and HOME / "demo" not in path.parents  # what `make demo` leaves
 )
 
 

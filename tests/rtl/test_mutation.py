@@ -69,9 +69,9 @@ def test_several_processes_find_what_one_finds() -> None:
 
 
 def test_a_module_takes_its_parameters_from_what_holds_it() -> None:
-    held = subjects()["round_float"].what
-    assert held.top == "dot_fused"
-    assert any("round_float" in line for line in held.commands())
+    held = subjects()["tile_controller"].what
+    assert held.top == "mac_tile_axis"
+    assert any("tile_controller" in line for line in held.commands())
 
 
 def test_unknown_modules_are_refused() -> None:
