@@ -82,8 +82,9 @@ def stress(
     if not chips:
         raise DataError("expected at least one target, found none")
     _check_names(chips, corruptions, others)
+    slopes = any(how.kind != "square" for how in attacks)
     if attacks:
-        toolbox()
+        toolbox(gradients=slopes)
     for chip in chips:
         chip.precision(precision)
     if calibrator not in CALIBRATORS:
@@ -105,7 +106,7 @@ def stress(
     victims = [victim(q, chip, recipe, precision=precision, exact=exact) for q, chip, recipe in held]
     if ranges is not None:
         first, _, recipe = held[0]
-        if attacks and not _learns(first):
+        if slopes and not _learns(first):
             raise ModelError("attacks need gradients, and an operator of this network has none here", where=graph.name)
         victims = [whole_victim(graph, first, recipe, name=FLOAT), *victims]
     columns = tuple(found.columns(victims, held))

@@ -155,7 +155,7 @@ def attack(
 
 def _fgsm(victim: Victim, x: Inputs, y: Labels, how: Attack, span: tuple[float, float], progress: Any) -> Inputs:
     """One step along the sign of the gradient, from the input itself."""
-    art = toolbox()
+    art = toolbox(gradients=True)
     seen = _estimator(victim, x, span, progress, len(x), gradients=True)
     made = art.FastGradientMethod(seen, eps=how.epsilon * (span[1] - span[0]), batch_size=BATCH)
     return _kept(made.generate(x, y), x, how, span)
@@ -163,7 +163,7 @@ def _fgsm(victim: Victim, x: Inputs, y: Labels, how: Attack, span: tuple[float, 
 
 def _pgd(victim: Victim, x: Inputs, y: Labels, how: Attack, span: tuple[float, float], progress: Any) -> Inputs:
     """Steps of 2.5 epsilon / steps from a random start."""
-    art = toolbox()
+    art = toolbox(gradients=True)
     reach = how.epsilon * (span[1] - span[0])
     seen = _estimator(victim, x, span, progress, how.steps * len(x), gradients=True)
     made = art.ProjectedGradientDescentNumpy(
@@ -181,7 +181,7 @@ def _pgd(victim: Victim, x: Inputs, y: Labels, how: Attack, span: tuple[float, f
 
 def _square(victim: Victim, x: Inputs, y: Labels, how: Attack, span: tuple[float, float], progress: Any) -> Inputs:
     """Random squares, kept where they help; scores alone are asked for."""
-    art = toolbox()
+    art = toolbox(gradients=False)
     reach = how.epsilon * (span[1] - span[0])
     seen = _estimator(victim, x, span, progress, (3 * how.steps + 4) * len(x), gradients=False)
     made = art.SquareAttack(seen, eps=reach, max_iter=how.steps, batch_size=BATCH, verbose=False)
@@ -211,14 +211,14 @@ def _seeded(seed: int) -> Iterator[None]:
         np.random.set_state(state)  # noqa: NPY002
 
 
-def toolbox() -> Any:
+def toolbox(*, gradients: bool) -> Any:
     """The attacks of the Adversarial Robustness Toolbox.
 
     Raises:
-        ToolError: it or torch is missing.
+        ToolError: it is missing; or torch, which gives the gradients.
     """
     try:
-        if find_spec("torch") is None:
+        if gradients and find_spec("torch") is None:
             raise ModuleNotFoundError
         from art.attacks import evasion
     except ModuleNotFoundError:
