@@ -125,10 +125,9 @@ def recipes(model: str) -> dict[str, Recipe]:
         found[f"W4A8, {rule}"] = W4A8.with_calibrator(rule)
     if model != "ppocr-rec":
         found["W4A8, mse, gptq and bias correction"] = replace(W4A8, **both)  # type: ignore[arg-type]
-        if model not in LARGE:
-            for rule in ("minmax", "multistage"):
-                name = f"W4A4, {rule}, gptq and bias correction"
-                found[name] = replace(W4A4.with_calibrator(rule), **both)  # type: ignore[arg-type]
+        for rule in ("minmax", "multistage"):
+            name = f"W4A4, {rule}, gptq and bias correction"
+            found[name] = replace(W4A4.with_calibrator(rule), **both)  # type: ignore[arg-type]
     return found
 
 

@@ -32,6 +32,7 @@ PARTS = (
 ROUNDING = 2e-3
 """Of tiles that take the same time the largest is taken, and blocks of fewer bits are longer along k: relative."""
 
+
 def documented(chip: Target, path: str) -> bool:
     """More sums beside a cube make its result tiles squarer, which may read more (docs/systolic-model.md)."""
     return path == "machine.memory.accumulators_bytes" and getattr(chip.machine, "dataflow", "") == "cube"
