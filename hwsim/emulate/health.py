@@ -16,6 +16,9 @@ from hwsim.ir import Node
 from hwsim.numerics import decode
 from hwsim.numerics.codec import element_format
 
+MASKED = -1e30
+"""Below it a float network means minus infinity: what a mask hides."""
+
 
 @dataclass(slots=True)
 class _Tally:
@@ -60,9 +63,11 @@ class HealthMeter:
             tally.sqnr_db = _sqnr_db(float_value, real(held)[: len(float_value)])
 
     def add_vector(self, node: Node, fmt: str, made: NDArray[np.float32], kept: NDArray[np.float32]) -> None:
-        """Count the numbers of a vector operation's result ``made`` that are infinite when ``kept`` in ``fmt``. Only
-        operations that have some get a row."""
-        left = int(np.count_nonzero(np.isinf(kept))) - int(np.count_nonzero(np.isinf(made)))
+        """Count the numbers of a vector operation's result ``made`` that are infinite when ``kept`` in ``fmt``, but for
+        those that a mask made so. Only operations that have some get a row."""
+        left = (
+            int(np.count_nonzero(np.isinf(kept) & np.isfinite(made) & (made > MASKED))) if np.isinf(kept).any() else 0
+        )
         if left > 0:
             tally = self._tallies.setdefault(node.name, _Tally(node.output, fmt))
             tally.elements += made.size
