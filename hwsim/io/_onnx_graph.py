@@ -28,7 +28,6 @@ from hwsim.ir.ops import KEEPS_STORAGE, OPS
 from hwsim.limits import limit
 from hwsim.numerics import QTensor
 
-"""Most elements that one run-time value may have, per inference."""
 READS_CODES = ("DequantizeLinear", "Identity", "Squeeze", "Unsqueeze", *KEEPS_STORAGE)
 """Operators that may stand between a QuantizeLinear and its DequantizeLinear."""
 _UNWRITABLE = re.compile(r"[\s\"'(),=]+")
