@@ -297,17 +297,7 @@ def _unaligned(work: MatrixWork, place: Placement, rates: Rates, table: EnergyTa
     read, written = dram_bytes(work, place)
     memory_s = (read / rates.load_bytes_per_s + written / rates.store_bytes_per_s) / UNALIGNED_LOADS
     sizes = _element_bytes(work)
-    found = short_copies(
-        work,
-        aligned,
-        sizes,
-        sms=rates.sms,
-        macs_per_cycle=rates.macs_per_cycle,
-        clock_hz=rates.clock_hz,
-        shared_bytes_per_s=rates.shared_bytes_per_s,
-        memory_s=memory_s,
-        launch_s=rates.reduce_launch_s,
-    )
+    found = short_copies(work, aligned, sizes, rates, memory_s)
     rows, columns = found.tile
     blocks_k = work.k * ceil_div(work.m, rows) * ceil_div(work.n, columns) * work.groups
     yield Kernel(
