@@ -19,6 +19,12 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout, for machines.")
+targets_option = click.option(
+    "--target", "targets", multiple=True, required=True, metavar="T", help="Chip: a name or a .yaml file; repeatable."
+)
+precision_option = click.option(
+    "--precision", metavar="P", help="A mode that every target has; default: each target's own default."
+)
 
 Progress = Callable[[str, int, int], None]
 """Called with (stage, done, total) while a verb works."""

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from hwsim.cli.attention import attention_table, write_attention
-from hwsim.cli.common import console, emit_json, json_option, progress, writable_folder
+from hwsim.cli.common import (
+    console,
+    emit_json,
+    json_option,
+    precision_option,
+    progress,
+    targets_option,
+    writable_folder,
+)
 from hwsim.cli.recipe_options import Choices, recipe_options
 
 
@@ -15,16 +25,14 @@ from hwsim.cli.recipe_options import Choices, recipe_options
     epilog="Example: hwsim emulate net.onnx --target nvidia-h100 --data test.npz --calibration train.npz --out result",
 )
 @click.argument("model")
-@click.option(
-    "--target", "targets", multiple=True, required=True, metavar="T", help="Chip: a name or a .yaml file; repeatable."
-)
+@targets_option
 @click.option(
     "--data", metavar="D", help="Inputs and labels: a .npz file or a zoo name; default: the zoo model's test set."
 )
 @click.option(
     "--calibration", metavar="D", help="Inputs that ranges are picked on; default: the zoo model's, else --data."
 )
-@click.option("--precision", metavar="P", help="A mode that every target has; default: each target's own default.")
+@precision_option
 @recipe_options
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Run only the first N inputs.")
 @click.option(
@@ -80,59 +88,26 @@ def command(
 
     if why and backend == "rtl":
         raise click.UsageError("--why swaps the golden model's arithmetic; it goes without --backend rtl")
-    recipe = None if choices.plain else choices.recipe
     reasons, studies = [], []
     folder = writable_folder(out) if out is not None else None
     with progress() as show:
+        asked: dict[str, Any] = {
+            "calibration": calibration,
+            "precision": precision,
+            "calibrator": choices.calibrator,
+            "recipe": None if choices.plain else choices.recipe,
+            "limit": limit,
+            "progress": show,
+        }
         if attention:
             from hwsim.attending import attend
 
-            studies = [
-                attend(
-                    model,
-                    target,
-                    data,
-                    calibration=calibration,
-                    precision=precision,
-                    calibrator=choices.calibrator,
-                    recipe=recipe,
-                    limit=limit,
-                    progress=show,
-                )
-                for target in targets
-            ]
-        comparison = compare(
-            model,
-            list(targets),
-            data,
-            calibration=calibration,
-            precision=precision,
-            calibrator=choices.calibrator,
-            recipe=recipe,
-            limit=limit,
-            batch=batch,
-            backend=backend,
-            progress=show,
-            command=str(ctx.obj),
-        )
+            studies = [attend(model, target, data, **asked) for target in targets]
+        comparison = compare(model, list(targets), data, batch=batch, backend=backend, command=str(ctx.obj), **asked)
         if why:
             from hwsim.attributing import attribute
 
-            reasons = [
-                attribute(
-                    model,
-                    target,
-                    data,
-                    calibration=calibration,
-                    precision=precision,
-                    calibrator=choices.calibrator,
-                    recipe=recipe,
-                    limit=limit,
-                    progress=show,
-                    command=str(ctx.obj),
-                )
-                for target in targets
-            ]
+            reasons = [attribute(model, target, data, command=str(ctx.obj), **asked) for target in targets]
     if folder is not None:
         write_report(comparison, folder / "run.json")
         write_report(comparison, folder / "report.html")

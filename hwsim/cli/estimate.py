@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hwsim.cli.common import console, emit_json, json_option
+from hwsim.cli.common import console, emit_json, json_option, precision_option, targets_option
 
 if TYPE_CHECKING:
     from hwsim.ir import Workload
@@ -24,10 +24,8 @@ if TYPE_CHECKING:
 )
 @click.argument("model", required=False)
 @click.option("--gemm", metavar="M,N,K", help="One product [M, K] x [K, N] instead of a model.")
-@click.option(
-    "--target", "targets", multiple=True, required=True, metavar="T", help="Chip: a name or a .yaml file; repeatable."
-)
-@click.option("--precision", metavar="P", help="A mode that every target has; default: each target's own default.")
+@targets_option
+@precision_option
 @click.option("--batch", type=click.IntRange(min=1), default=1, show_default=True, help="Inferences at once.")
 @click.option(
     "--weights", metavar="F", help="Weight format of --gemm or of a network known by shape; default: the target's."

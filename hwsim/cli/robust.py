@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hwsim.cli.common import emit_json, json_option, progress, table, writable_folder
+from hwsim.cli.common import (
+    emit_json,
+    json_option,
+    precision_option,
+    progress,
+    table,
+    targets_option,
+    writable_folder,
+)
 
 if TYPE_CHECKING:
     from hwsim.report.stress import Stress
@@ -54,16 +62,14 @@ def _names(ctx: click.Context, param: click.Parameter, value: str | None) -> tup
     "--attacks pgd --epsilon 0.05,0.1 --limit 500 --out robust",
 )
 @click.argument("model")
-@click.option(
-    "--target", "targets", multiple=True, required=True, metavar="T", help="Chip: a name or a .yaml file; repeatable."
-)
+@targets_option
 @click.option("--attacks", callback=_names, metavar="K,K", help="fgsm, pgd, square, or all; hwsim[robust] is needed.")
 @click.option("--corruptions", is_flag=True, help="Motion blur, defocus, low light, contrast, JPEG; five severities.")
 @click.option("--strangers", is_flag=True, help="Tell inputs of no class from the data by the network's scores.")
 @click.option("--faults", is_flag=True, help="Flip bits of weights, activations and accumulators.")
 @click.option("--data", metavar="D", help="Inputs and labels: a .npz file or a zoo name; default: the zoo model's.")
 @click.option("--calibration", metavar="D", help="Inputs that ranges are picked on; default: the zoo model's.")
-@click.option("--precision", metavar="P", help="A mode that every target has; default: each target's own default.")
+@precision_option
 @click.option("--calibrator", metavar="C", default="mse", show_default=True, help="How ranges are picked.")
 @click.option(
     "--limit",
