@@ -15,12 +15,11 @@ from numpy.typing import NDArray
 
 from hwsim.api import CALIBRATION, as_graph, as_target, is_quantized
 from hwsim.emulate import Run, bind, emulate
-from hwsim.emulate.run import chunk_of
+from hwsim.emulate.run import float_outputs
 from hwsim.errors import DataError, RecipeError, unknown
 from hwsim.io import Dataset, load_data
 from hwsim.io.metric import METRICS, Metric
 from hwsim.ir import Graph
-from hwsim.ir import reference as float_reference
 from hwsim.numerics import QTensor
 from hwsim.perf import Estimate, estimate
 from hwsim.quant import CALIBRATORS, Recipe, quantize, recipe_for
@@ -204,14 +203,12 @@ def _float_answers(setting: _Setting, show: Progress) -> NDArray[Any] | None:
     graph, test, metric = setting.graph, setting.test, setting.metric
     if (test.labels is None and metric is None) or setting.ranges is None:
         return None
-    parts: list[NDArray[Any]] = []
-    step = chunk_of(graph)
-    for start in range(0, len(test), step):
-        rows = test.inputs[start : start + step]
-        output = float_reference.run(graph, {graph.inputs[0]: rows})[graph.outputs[0]]
-        parts.append(classes_of(output) if metric is None else metric.figures(output, rows))
-        show("float32 reference", min(start + step, len(test)), len(test))
-    return np.concatenate(parts)
+    return float_outputs(
+        graph,
+        test.inputs,
+        reduce=(lambda y, x: classes_of(y)) if metric is None else metric.figures,
+        progress=lambda done, total: show("float32 reference", done, total),
+    )
 
 
 def metric_of(graph: Graph) -> Metric | None:

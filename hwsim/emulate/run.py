@@ -121,6 +121,25 @@ def chunk_of(graph: Graph) -> int:
     return max(1, min(CHUNK, CHUNK_ELEMENTS // largest))
 
 
+def float_outputs(
+    graph: Graph,
+    data: NDArray[Any],
+    *,
+    reduce: Reduce | None = None,
+    progress: Progress | None = None,
+) -> NDArray[Any]:
+    """First output of a float network, in chunks; arguments as in :func:`emulate`."""
+    parts: list[NDArray[Any]] = []
+    step = chunk_of(graph)
+    for start in range(0, len(data), step):
+        rows = data[start : start + step]
+        output = float_reference.run(graph, {graph.inputs[0]: rows})[graph.outputs[0]]
+        parts.append(output if reduce is None else reduce(output, rows))
+        if progress is not None:
+            progress(min(start + step, len(data)), len(data))
+    return np.concatenate(parts)
+
+
 def _whole_tensor_scale(graph: Graph) -> bool:
     return any(value.quant is not None and value.quant.block_format == "nvfp4" for value in graph.values.values())
 

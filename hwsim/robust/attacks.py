@@ -18,9 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwsim.emulate import emulate
-from hwsim.emulate.run import chunk_of
+from hwsim.emulate.run import float_outputs
 from hwsim.errors import DataError, ToolError, unknown
-from hwsim.ir import reference
 
 if TYPE_CHECKING:
     from hwsim.ir import Graph
@@ -109,10 +108,7 @@ def whole_victim(graph: Graph, quantized: Graph, recipe: Recipe, *, name: str = 
     normalised = _normalised(graph)
 
     def scores(x: Inputs) -> NDArray[np.float32]:
-        step = chunk_of(graph)
-        parts = [x[start : start + step] for start in range(0, len(x), step)]
-        found = [reference.run(graph, {graph.inputs[0]: part})[graph.outputs[0]] for part in parts]
-        return _scores(np.concatenate(found), normalised)
+        return _scores(float_outputs(graph, x), normalised)
 
     def gradient() -> Gradient:
         from hwsim.quant.qat import input_gradient

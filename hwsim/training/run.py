@@ -9,17 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hwsim.comparing import calibration_of, classes_of, dataset_of, now, versions
 from hwsim.emulate import emulate
-from hwsim.emulate.run import chunk_of
+from hwsim.emulate.run import float_outputs
 from hwsim.emulate.values import chip_values
 from hwsim.errors import DataError, RecipeError
 from hwsim.io import Dataset, atomic, load_data, load_model
 from hwsim.io.model import save_model
 from hwsim.ir import Graph
-from hwsim.ir import reference as float_reference
 from hwsim.quant import quantize, recipe_for
 from hwsim.quant.qat import QatNetwork, train
 from hwsim.quant.qat.augment import AUGMENTS
@@ -212,12 +210,8 @@ def _accuracy(network: QatNetwork, test: Dataset) -> float:
 
 
 def _float_accuracy(graph: Graph, test: Dataset) -> float:
-    answers: list[NDArray[np.intp]] = []
-    step = chunk_of(graph)
-    for start in range(0, len(test.inputs), step):
-        rows = test.inputs[start : start + step]
-        answers.append(classes_of(float_reference.run(graph, {graph.inputs[0]: rows})[graph.outputs[0]]))
-    return float((np.concatenate(answers) == test.labels).mean())
+    answers = float_outputs(graph, test.inputs, reduce=lambda y, x: classes_of(y))
+    return float((answers == test.labels).mean())
 
 
 def _torch_version() -> dict[str, str]:
