@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 from pathlib import Path
 
 import pytest
@@ -27,7 +26,6 @@ def test_commands_are_there() -> None:
     assert commands("README.md", "make") == ["make demo", "make test"]
 
 
-@pytest.mark.skipif(shutil.which("make") is None, reason="make is missing")
 def test_make_targets_exist() -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     targets = {word for line in re.findall(r"(?:`|^)make ([a-z ]+)", TEXT, re.MULTILINE) for word in line.split()}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import struct
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from hwsim.ir import Graph, dumps, loads
 from hwsim.ir.reference import run
 from hwsim.target import Target, load_target
 from tests.data.make_tflite_vectors import COUNT, noise
-from tests.oracles import need_module
+from tests.oracles import need_module, need_network
 
 need_module("tflite")
 HERE = Path(__file__).parents[1] / "data" / "tflite"
@@ -46,8 +45,7 @@ def graph_of(model: str) -> Graph:
     """A shipped file, or one of the zoo's where it is in the cache."""
     if model in SHIPPED:
         return tflite.load(HERE / f"{model}.tflite")
-    if not zoo.cached(FETCHED[model]) and not os.environ.get("CI"):
-        pytest.skip(f"{FETCHED[model]} is not in the cache; hwsim zoo get {FETCHED[model]}")
+    need_network(FETCHED[model])
     return zoo.model(FETCHED[model])
 
 

@@ -9,6 +9,7 @@ import hwsim
 from hwsim.errors import DataError
 from hwsim.robust import CORRUPTIONS, corrupt
 from hwsim.robust.corruptions import SEVERITIES, _line
+from tests.oracles import need_module
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +20,7 @@ def digits() -> np.ndarray:
 @pytest.mark.parametrize("kind", CORRUPTIONS)
 def test_each_kind(kind: str, digits: np.ndarray) -> None:
     if kind == "jpeg":
-        pytest.importorskip("PIL", reason="pip install pillow")
+        need_module("PIL", "pip install pillow")
     errors = []
     for severity in SEVERITIES:
         out = corrupt(digits, kind, severity, seed=5)

@@ -18,6 +18,7 @@ from hwsim.sweep import sweep
 from hwsim.sweep.evaluate import chip
 from hwsim.sweep.store import FILE
 from tests.cli.conftest import Say, say  # noqa: F401
+from tests.oracles import need_module
 from tests.sweep.sweeps import SPEC_200, run_sweep, small
 
 
@@ -159,7 +160,8 @@ def _killed(spec: Path, out: Path, moments: list[float], *more: str) -> bytes:
 
 @pytest.mark.parametrize("kind", ["grid", "bayes"])
 def test_killed_and_resumed(tmp_path: Path, kind: str) -> None:
-    pytest.importorskip("optuna", reason="pip install optuna") if kind == "bayes" else None
+    if kind == "bayes":
+        need_module("optuna")
     spec = tmp_path / "spec.yaml"
     points = "" if kind == "grid" else "points: 64"
     spec.write_text(SPEC_200.format(search=kind, points=points))

@@ -15,12 +15,12 @@ from hwsim.errors import ToolError
 from hwsim.zoo import _photographs, _pictures, store
 from hwsim.zoo.catalog_wheels import PHOTOGRAPHS
 from hwsim.zoo.fetch import read_members
-from tests.oracles import need_network
+from tests.oracles import need_module, need_network
 
 
 def jpeg(wide: int, high: int, colour: tuple[int, int, int]) -> bytes:
     """A picture of one colour."""
-    image = pytest.importorskip("PIL.Image")
+    image = need_module("PIL.Image", "pip install pillow")
     out = io.BytesIO()
     image.new("RGB", (wide, high), colour).save(out, "JPEG")
     return out.getvalue()

@@ -12,7 +12,7 @@ import hwsim
 from hwsim import zoo
 from hwsim.ir import reference
 from hwsim.zoo import _texts
-from tests.oracles import need_heavy_module, need_module
+from tests.oracles import need_heavy_module, need_module, need_network
 
 RECORDED = Path(__file__).parents[1] / "data" / "tiny_llama_logits.npz"
 
@@ -35,9 +35,8 @@ def test_the_entry_states_the_sizes_of_the_file() -> None:
 
 
 def test_the_folder_loads_by_path_as_any_model_does() -> None:
-    folder = zoo.get("tiny-llama")["model"] if zoo.cached("tiny-llama") else None
-    if folder is None:
-        pytest.skip("the text is not here; run: hwsim zoo get tiny-llama")
+    need_network("tiny-llama")
+    folder = zoo.get("tiny-llama")["model"]
     config = json.loads((folder / "config.json").read_text())
     assert config["model_type"] == "llama"
     assert hwsim.load_model(folder).outputs == ("logits",)
@@ -55,6 +54,7 @@ def test_pages_are_split_by_number_and_cut_into_whole_windows(monkeypatch: pytes
 
 def test_training_text_is_of_no_test_page(monkeypatch: pytest.MonkeyPatch) -> None:
     tokenizers = need_module("tokenizers")
+    need_network("tiny-llama")  # or the pages below would be kept as its text
     monkeypatch.setattr(
         _texts,
         "pages",

