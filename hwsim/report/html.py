@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from hwsim.report import bars, figures, humanise
+from hwsim.report import bars, figures
 from hwsim.report.document import SCHEMA, dumps
 from hwsim.report.model import KINDS, SUBJECTS, Comparison, TargetResult
-from hwsim.report.page import KIND_WORDS, Page, facts_of, render
+from hwsim.report.page import KIND_WORDS, page_of, render
 from hwsim.report.svg import PALETTE, swatch
 from hwsim.report.timeline import timeline
 from hwsim.report.words import limit_sentences, verdicts
@@ -32,19 +32,7 @@ SUBJECT_OF = {
 
 def render_html(comparison: Comparison) -> str:
     """The page. The same comparison always gives the same bytes; names are escaped wherever they come from."""
-    data = f"{comparison.data}, n = {humanise.count(comparison.n)}" if comparison.n else comparison.data
-    page = Page(
-        kind="report",
-        title=comparison.title,
-        meta=(("network", comparison.model), ("data", data), ("made", comparison.created[:10])),
-        document=dumps(comparison),
-        what="this comparison",
-        schema=SCHEMA,
-        command=comparison.command,
-        facts=facts_of(comparison.created, comparison.seed, comparison.versions),
-        hashes=comparison.hashes,
-        version=comparison.versions.get("hwsim", ""),
-    )
+    page = page_of(comparison, "report", "this comparison", dumps(comparison), SCHEMA)
     return render("report.html.j2", page, comparison=comparison, **_context(comparison))
 
 

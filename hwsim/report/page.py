@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     import jinja2
 
     from hwsim.perf.result import Constraint
+    from hwsim.report.attribution import Attribution
+    from hwsim.report.model import Comparison
+    from hwsim.report.stress import Stress
 
 _TEMPLATES = Path(__file__).parent / "templates"
 
@@ -37,7 +40,7 @@ class Page:
     """The frame of a page.
 
     Attributes:
-        kind: ``report``, ``why``, ``change`` or ``sweep``, beside the name hwsim.
+        kind: ``report``, ``why``, ``change``, ``robustness``, ``training`` or ``sweep``, beside the name hwsim.
         title: the heading; ``meta`` the facts below it, by name.
         document: the JSON that the page shows; its hash stands on the page, ``what`` says of what, and ``schema`` is
             its name.
@@ -58,6 +61,23 @@ class Page:
     @property
     def fingerprint(self) -> str:
         return hashlib.sha256(self.document.encode()).hexdigest()
+
+
+def page_of(run: Comparison | Attribution | Stress, kind: str, what: str, document: str, schema: str) -> Page:
+    """The frame of a page about one network on one data set."""
+    data = f"{run.data}, n = {humanise.count(run.n)}" if run.n else run.data
+    return Page(
+        kind=kind,
+        title=run.title,
+        meta=(("network", run.model), ("data", data), ("made", run.created[:10])),
+        document=document,
+        what=what,
+        schema=schema,
+        command=run.command,
+        facts=facts_of(run.created, run.seed, run.versions),
+        hashes=run.hashes,
+        version=run.versions.get("hwsim", ""),
+    )
 
 
 def facts_of(created: str, seed: int, versions: Mapping[str, str]) -> tuple[tuple[str, str], ...]:

@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from hwsim.report.humanise import count, percent, points
 from hwsim.report.model import wilson
-from hwsim.report.page import Page, facts_of, render
+from hwsim.report.page import page_of, render
 from hwsim.report.scale import Axis, linear_axis, log_axis, share_axis, tick_number
 from hwsim.report.stress import SCHEMA, Stress, kinds, stress_json
 from hwsim.report.svg import Plane, marker, num, pct, picture, point, swatch
@@ -49,22 +49,7 @@ class Panel:
 
 def render_robustness(stress: Stress) -> str:
     """The page; equal values give equal bytes."""
-    page = Page(
-        kind="robustness",
-        title=stress.title,
-        meta=(
-            ("network", stress.model),
-            ("data", f"{stress.data}, n = {count(stress.n)}"),
-            ("made", stress.created[:10]),
-        ),
-        document=stress_json(stress),
-        what="this result",
-        schema=SCHEMA,
-        command=stress.command,
-        facts=facts_of(stress.created, stress.seed, stress.versions),
-        hashes=stress.hashes,
-        version=stress.versions.get("hwsim", ""),
-    )
+    page = page_of(stress, "robustness", "this result", stress_json(stress), SCHEMA)
     places = {column.name: at for at, column in enumerate(stress.columns)}
     return render(
         "robustness.html.j2",

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 
+from hwsim.report.document import as_text
 from hwsim.report.humanise import count, percent
 from hwsim.report.model import wilson
 from hwsim.robust import FaultRow, FlipRow
@@ -131,7 +131,7 @@ def stress_dict(stress: Stress) -> dict[str, object]:
 
 def stress_json(stress: Stress) -> str:
     """The result as JSON."""
-    return json.dumps(stress_dict(stress), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    return as_text(stress_dict(stress))
 
 
 def stress_csv(stress: Stress) -> str:

@@ -9,9 +9,9 @@ from hwsim.report.attribution import WHY_SCHEMA, Attribution, Swap, sentences
 from hwsim.report.bars import MAX_ROWS, Rows, signed_rows
 from hwsim.report.document import as_text, plain
 from hwsim.report.figures import short_layer
-from hwsim.report.humanise import count, decibels, short_percent, signed_percent
+from hwsim.report.humanise import decibels, short_percent, signed_percent
 from hwsim.report.model import KINDS
-from hwsim.report.page import KIND_WORDS, Page, facts_of, render
+from hwsim.report.page import KIND_WORDS, page_of, render
 
 
 def why_dict(why: Attribution) -> dict[str, Any]:
@@ -26,22 +26,7 @@ def why_json(why: Attribution) -> str:
 
 def render_why(why: Attribution) -> str:
     """The page."""
-    page = Page(
-        kind="why",
-        title=why.title,
-        meta=(
-            ("network", why.model),
-            ("data", f"{why.data}, n = {count(why.n)}"),
-            ("made", why.created[:10]),
-        ),
-        document=why_json(why),
-        what="this attribution",
-        schema=WHY_SCHEMA,
-        command=why.command,
-        facts=facts_of(why.created, why.seed, why.versions),
-        hashes=why.hashes,
-        version=why.versions.get("hwsim", ""),
-    )
+    page = page_of(why, "why", "this attribution", why_json(why), WHY_SCHEMA)
     shown = _largest(why)
     return render(
         "why.html.j2",
