@@ -64,25 +64,6 @@ def _classify(build: Builder, batch: int, channels: int) -> None:
     build.product("fc", batch, 1000, channels)
 
 
-def _mobilenet_v2(build: Builder, batch: int) -> None:
-    """Sandler et al. 2018, table 2."""
-    side, channels = _conv(build, "conv1", batch, 224, 3, 32, 3, 2), 32
-    stages = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))
-    for stage, (expand, out, blocks, first) in enumerate(stages):
-        for block in range(blocks):
-            at, inner = f"stage{stage}.{block}", channels * expand
-            if expand > 1:
-                _conv(build, f"{at}.expand", batch, side, channels, inner, 1, 1)
-            side = _conv(build, f"{at}.depthwise", batch, side, inner, inner, 3, 1 if block else first, inner)
-            _conv(build, f"{at}.project", batch, side, inner, out, 1, 1, act="")
-            if block:
-                size = batch * out * side * side
-                build.vector(f"{at}.add", "Add", size, 1, inputs=2 * size)
-            channels = out
-    side = _conv(build, "conv2", batch, side, channels, 1280, 1, 1)
-    _classify(build, batch, 1280)
-
-
 def _squeeze(build: Builder, at: str, batch: int, side: int, channels: int, squeezed: int) -> None:
     """A gain for each channel, from its mean (Hu et al. 2018): two products with bias, and a multiplication."""
     size = batch * channels * side * side
@@ -94,34 +75,46 @@ def _squeeze(build: Builder, at: str, batch: int, side: int, channels: int, sque
     build.vector(f"{at}.scale", "BroadcastMul", size, 1, inputs=size + batch * channels)
 
 
-def _efficientnet_b0(build: Builder, batch: int) -> None:
-    """Tan and Le 2019, table 1, with torchvision's squeezes to a quarter of a block's input channels."""
-    side, channels = _conv(build, "conv1", batch, 224, 3, 32, 3, 2, act="Swish"), 32
-    stages = (
-        *((1, 3, 1, 16, 1), (6, 3, 2, 24, 2), (6, 5, 2, 40, 2), (6, 3, 2, 80, 3)),
-        *((6, 5, 1, 112, 3), (6, 5, 2, 192, 4), (6, 3, 1, 320, 1)),
-    )
+def _inverted(
+    build: Builder, batch: int, stages: tuple[tuple[int, int, int, int, int], ...], act: str, squeezes: bool
+) -> None:
+    """Inverted residuals: for each stage expansion, kernel, first stride, channels and blocks. Each block widens,
+    filters channel by channel and narrows; ``squeezes`` are to a quarter of a block's input channels."""
+    side, channels = _conv(build, "conv1", batch, 224, 3, 32, 3, 2, act=act), 32
     for stage, (expand, kernel, first, out, blocks) in enumerate(stages):
         for block in range(blocks):
             at, inner = f"stage{stage}.{block}", channels * expand
             if expand > 1:
-                _conv(build, f"{at}.expand", batch, side, channels, inner, 1, 1, act="Swish")
+                _conv(build, f"{at}.expand", batch, side, channels, inner, 1, 1, act=act)
             stride = 1 if block else first
-            side = _conv(build, f"{at}.depthwise", batch, side, inner, inner, kernel, stride, inner, act="Swish")
-            _squeeze(build, f"{at}.squeeze", batch, side, inner, channels // 4)
+            side = _conv(build, f"{at}.depthwise", batch, side, inner, inner, kernel, stride, inner, act=act)
+            if squeezes:
+                _squeeze(build, f"{at}.squeeze", batch, side, inner, channels // 4)
             _conv(build, f"{at}.project", batch, side, inner, out, 1, 1, act="")
             if block:
                 size = batch * out * side * side
                 build.vector(f"{at}.add", "Add", size, 1, inputs=2 * size)
             channels = out
-    side = _conv(build, "conv2", batch, side, channels, 1280, 1, 1, act="Swish")
+    _conv(build, "conv2", batch, side, channels, 1280, 1, 1, act=act)
     _classify(build, batch, 1280)
 
+
+MOBILENET_V2 = (
+    *((1, 3, 1, 16, 1), (6, 3, 2, 24, 2), (6, 3, 2, 32, 3), (6, 3, 2, 64, 4)),
+    *((6, 3, 1, 96, 3), (6, 3, 2, 160, 3), (6, 3, 1, 320, 1)),
+)
+"""Sandler et al. 2018, table 2: expansion, kernel, first stride, channels and blocks of each stage."""
+
+EFFICIENTNET_B0 = (
+    *((1, 3, 1, 16, 1), (6, 3, 2, 24, 2), (6, 5, 2, 40, 2), (6, 3, 2, 80, 3)),
+    *((6, 5, 1, 112, 3), (6, 5, 2, 192, 4), (6, 3, 1, 320, 1)),
+)
+"""Tan and Le 2019, table 1, likewise."""
 
 CONVOLUTIONAL: dict[str, Callable[[Builder, int], None]] = {
     "resnet18": partial(_resnet, blocks=(2, 2, 2, 2), deep=False),
     "resnet50": partial(_resnet, blocks=(3, 4, 6, 3), deep=True),
-    "mobilenet_v2": _mobilenet_v2,
-    "efficientnet_b0": _efficientnet_b0,
+    "mobilenet_v2": partial(_inverted, stages=MOBILENET_V2, act="Relu", squeezes=False),
+    "efficientnet_b0": partial(_inverted, stages=EFFICIENTNET_B0, act="Swish", squeezes=True),
 }
 """Name -> what writes the network for a batch."""
