@@ -6,11 +6,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from hwsim.api import as_graph, as_target, is_quantized
-from hwsim.comparing import Recipes, Source, calibration_of, dataset_of
+from hwsim.comparing import Recipes, Source, calibration_of, dataset_of, recipe_of
 from hwsim.emulate.attention import AttentionStudy, study_attention
 from hwsim.io import Dataset
 from hwsim.ir import Graph
-from hwsim.quant import quantize, recipe_for
+from hwsim.quant import quantize
 from hwsim.quant.attention import attentions
 
 if TYPE_CHECKING:
@@ -55,10 +55,8 @@ def attend(
         reference = _float_twin(graph)
     elif attentions(graph):
         ranges, _ = calibration_of(graph, data, calibration, test)
-        if recipe is None:
-            graph = quantize(graph, recipe_for(chip, precision, calibrator), ranges.inputs)
-        else:
-            graph = quantize(graph, recipe(graph, chip, precision, ranges.inputs), ranges.inputs)
+        how = recipe_of(recipe, graph, chip, precision, calibrator, ranges.inputs)
+        graph = quantize(graph, how, ranges.inputs)
     return study_attention(
         graph,
         chip,

@@ -21,6 +21,7 @@ from hwsim.comparing import (
     metric_of,
     now,
     provenance_of,
+    recipe_of,
     title_of,
     versions,
 )
@@ -36,7 +37,7 @@ from hwsim.ir import reference as float_reference
 from hwsim.ir.passes import fold_batchnorm
 from hwsim.numerics import decode, units
 from hwsim.numerics.unit import ScaledFusedUnit
-from hwsim.quant import Recipe, quantize, recipe_for
+from hwsim.quant import Recipe, quantize
 from hwsim.quant.equalize import equalized
 from hwsim.quant.observe import calibration_rows
 from hwsim.quant.simulate import simulate
@@ -99,7 +100,7 @@ def attribute(
     chip.precision(precision)
     test = dataset_of(graph, data, "data").head(INPUTS if limit is None else limit)
     ranges, notes = calibration_of(graph, data, calibration, test)
-    how = recipe_for(chip, precision, calibrator) if recipe is None else recipe(graph, chip, precision, ranges.inputs)
+    how = recipe_of(recipe, graph, chip, precision, calibrator, ranges.inputs)
     bench = Bench(graph, how, chip, precision, ranges.inputs)
     metric = metric_of(graph)
     table = _measured(bench, test, metric, lambda done, total: show(f"{chip.name}: why", done, total))

@@ -82,7 +82,7 @@ def compare(
     """
     show = progress or (lambda stage, done, total: None)
     graph = as_graph(model)
-    chips = _targets(targets)
+    chips = targets_of(targets)
     for chip in chips:
         chip.precision(precision)
     test = dataset_of(graph, data, "data")
@@ -136,11 +136,8 @@ def _bound(setting: _Setting, chip: Target, show: Progress) -> tuple[Target, Gra
     if setting.ranges is not None:
         show(f"{chip.name}: quantize", 0, 1)
         inputs = setting.ranges.inputs
-        if setting.recipe is not None:
-            recipe = setting.recipe(setting.graph, chip, setting.precision, inputs)
-        else:
-            recipe = recipe_for(chip, setting.precision, setting.calibrator)
-        quantized = quantize(setting.graph, recipe, inputs)
+        how = recipe_of(setting.recipe, setting.graph, chip, setting.precision, setting.calibrator, inputs)
+        quantized = quantize(setting.graph, how, inputs)
         show(f"{chip.name}: quantize", 1, 1)
     workload = bind(quantized, chip, setting.precision, setting.batch).workload
     return chip, quantized, estimate(workload, chip, setting.precision)
@@ -224,7 +221,19 @@ def classes_of(outputs: NDArray[Any]) -> NDArray[np.intp]:
     return found
 
 
-def _targets(targets: Target | Source | Sequence[Target | Source]) -> list[Target]:
+def recipe_of(
+    make: Recipes | None, graph: Graph, chip: Target, precision: str | None, calibrator: str, inputs: NDArray[Any]
+) -> Recipe:
+    """What ``make`` makes for the chip, or what the chip declares, with ``calibrator``."""
+    return recipe_for(chip, precision, calibrator) if make is None else make(graph, chip, precision, inputs)
+
+
+def targets_of(targets: Target | Source | Sequence[Target | Source]) -> list[Target]:
+    """The one target, or all that were named.
+
+    Raises:
+        DataError: none was.
+    """
     given = targets if isinstance(targets, list | tuple) else [targets]
     if not given:
         raise DataError("expected at least one target, found none")

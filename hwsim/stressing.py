@@ -10,8 +10,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hwsim.api import as_graph, as_target, is_quantized
-from hwsim.comparing import Progress, Source, calibration_of, dataset_of, hashes, now, title_of, versions
+from hwsim.api import as_graph, is_quantized
+from hwsim.comparing import (
+    Progress,
+    Source,
+    calibration_of,
+    dataset_of,
+    hashes,
+    now,
+    targets_of,
+    title_of,
+    versions,
+)
 from hwsim.emulate import bind
 from hwsim.errors import DataError, ModelError, RecipeError, unknown
 from hwsim.io import Dataset
@@ -78,9 +88,7 @@ def stress(
     """
     show = progress or (lambda stage, done, total: None)
     graph = as_graph(model)
-    chips = [as_target(target) for target in (targets if isinstance(targets, list | tuple) else [targets])]
-    if not chips:
-        raise DataError("expected at least one target, found none")
+    chips = targets_of(targets)
     _check_names(chips, corruptions, others)
     slopes = any(how.kind != "square" for how in attacks)
     if attacks:
