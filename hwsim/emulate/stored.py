@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from typing import Any
 
@@ -39,6 +39,10 @@ class Stored:
             return cls(held.codes, quant, held)
         flat = np.ascontiguousarray(x.transpose(order))
         return cls(quant.quantize(flat).codes.transpose(np.argsort(order)), quant)
+
+    def with_codes(self, codes: NDArray[Any]) -> Stored:
+        """Other codes, stored alike."""
+        return Stored(codes, self.quant, None if self.scales is None else replace(self.scales, codes=codes))
 
 
 Held = NDArray[np.float32] | Stored

@@ -151,8 +151,7 @@ def emulate_with_faults(
             return held
         codes, flips = flip(held.codes, element_format(held.quant.format).bits, faults.rate, rng, faults.bits)
         count.flips += flips
-        scales = None if held.scales is None else replace(held.scales, codes=codes)
-        return Stored(codes, held.quant, scales)
+        return held.with_codes(codes)
 
     run = emulate(graph, target, data, precision=precision, progress=progress, tamper=tamper)
     return run, count.flips

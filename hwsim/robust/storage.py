@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from hwsim.ir import Graph
     from hwsim.target import Target
 
-PLACES = ("weights", "activations")
 CHUNK = 64
 """Inputs whose values are flipped at a time."""
 
@@ -83,14 +82,12 @@ def flip_study(
     program = bind(graph, target, precision)
     show = progress or (lambda stage, done, total: None)
     products = [step.node.inputs[1] for step in program.steps if isinstance(step, MatrixStep)]
-    names = [name for name in dict.fromkeys(products) if isinstance(graph.constants.get(name), QTensor)]
-    if not names:
+    weights = {name: held for name in products if isinstance(held := graph.constants.get(name), QTensor)}
+    if not weights:
         raise DataError("expected stored weights, found none", where=graph.name)
     kept = _Tally(target.name, "weights")
-    for name in names:
-        held = graph.constants[name]
-        if isinstance(held, QTensor):
-            kept.add(name, held.format, held.codes, partial(_weights, held))
+    for name, held in weights.items():
+        kept.add(name, held.format, held.codes, partial(_weights, held))
     made = _Tally(target.name, "activations")
     for start in range(0, len(data), CHUNK):
         parts, _ = stored_values(graph, data[start : start + CHUNK], target, precision)
@@ -106,7 +103,7 @@ def _weights(held: QTensor, codes: NDArray[Any]) -> NDArray[np.float32]:
 
 
 def _activations(held: Stored, codes: NDArray[Any]) -> NDArray[np.float32]:
-    return real(Stored(codes, held.quant, None if held.scales is None else replace(held.scales, codes=codes)))
+    return real(held.with_codes(codes))
 
 
 @dataclass(slots=True)
