@@ -42,111 +42,35 @@ SHAPES = {
     "bert_large": Shape(24, 1024, 16, 16, 4096, 0, causal=False, post=True),
     "bert_base_shape": Shape(12, 768, 12, 12, 3072, 0, causal=False, post=True),
 }
-SUITES: dict[str, list[tuple[str, str, list[dict[str, int]]]]] = {
+SUITES = {
     "held": [
-        ("llama2_7b", "bf16", [{"batch": 1, "new_tokens": 1, "context": 512}]),
-        ("llama2_7b", "e4m3", [{"batch": 1, "new_tokens": 512, "context": 512}]),
-        (
-            "llama3_8b",
-            "bf16",
-            [
-                {"batch": 1, "new_tokens": 1, "context": 512},
-                {"batch": 16, "new_tokens": 1, "context": 2048},
-                {"batch": 64, "new_tokens": 1, "context": 512},
-                {"batch": 1, "new_tokens": 512, "context": 512},
-                {"batch": 1, "new_tokens": 2048, "context": 2048},
-            ],
-        ),
-        (
-            "llama3_8b",
-            "e4m3",
-            [{"batch": 16, "new_tokens": 1, "context": 512}, {"batch": 1, "new_tokens": 2048, "context": 2048}],
-        ),
-        ("llama3_8b", "w4a16", [{"batch": 1, "new_tokens": 1, "context": 512}]),
-        (
-            "llama32_1b",
-            "bf16",
-            [{"batch": 1, "new_tokens": 1, "context": 1024}, {"batch": 8, "new_tokens": 512, "context": 512}],
-        ),
-        (
-            "gpt2",
-            "f16",
-            [
-                {"batch": 1, "new_tokens": 1, "context": 512},
-                {"batch": 32, "new_tokens": 1, "context": 512},
-                {"batch": 8, "new_tokens": 512, "context": 512},
-            ],
-        ),
-        (
-            "bert_base_shape",
-            "f16",
-            [
-                {"batch": 1, "new_tokens": 128, "context": 128},
-                {"batch": 8, "new_tokens": 128, "context": 128},
-                {"batch": 8, "new_tokens": 512, "context": 512},
-                {"batch": 64, "new_tokens": 128, "context": 128},
-            ],
-        ),
+        ("llama2_7b", "bf16", "1x1x512"),
+        ("llama2_7b", "e4m3", "1x512x512"),
+        ("llama3_8b", "bf16", "1x1x512 16x1x2048 64x1x512 1x512x512 1x2048x2048"),
+        ("llama3_8b", "e4m3", "16x1x512 1x2048x2048"),
+        ("llama3_8b", "w4a16", "1x1x512"),
+        ("llama32_1b", "bf16", "1x1x1024 8x512x512"),
+        ("gpt2", "f16", "1x1x512 32x1x512 8x512x512"),
+        ("bert_base_shape", "f16", "1x128x128 8x128x128 8x512x512 64x128x128"),
     ],
     "short": [
-        (
-            "llama2_7b",
-            "bf16",
-            [
-                {"batch": 1, "new_tokens": 1, "context": 512},
-                {"batch": 16, "new_tokens": 1, "context": 2048},
-                {"batch": 1, "new_tokens": 512, "context": 512},
-                {"batch": 4, "new_tokens": 1024, "context": 1024},
-            ],
-        ),
-        (
-            "llama2_7b",
-            "e4m3",
-            [{"batch": 16, "new_tokens": 1, "context": 512}, {"batch": 1, "new_tokens": 2048, "context": 2048}],
-        ),
-        ("llama2_7b", "w4a16", [{"batch": 1, "new_tokens": 1, "context": 512}]),
-        ("llama3_8b", "bf16", [{"batch": 16, "new_tokens": 1, "context": 2048}]),
-        ("gpt2", "f16", [{"batch": 8, "new_tokens": 512, "context": 512}]),
-        ("bert_base_shape", "f16", [{"batch": 8, "new_tokens": 128, "context": 128}]),
+        ("llama2_7b", "bf16", "1x1x512 16x1x2048 1x512x512 4x1024x1024"),
+        ("llama2_7b", "e4m3", "16x1x512 1x2048x2048"),
+        ("llama2_7b", "w4a16", "1x1x512"),
+        ("llama3_8b", "bf16", "16x1x2048"),
+        ("gpt2", "f16", "8x512x512"),
+        ("bert_base_shape", "f16", "8x128x128"),
     ],
     "other": [
-        (
-            "llama32_1b",
-            "bf16",
-            [{"batch": 1, "new_tokens": 1, "context": 1024}, {"batch": 8, "new_tokens": 512, "context": 512}],
-        ),
-        (
-            "qwen2_7b",
-            "bf16",
-            [
-                {"batch": 1, "new_tokens": 1, "context": 512},
-                {"batch": 16, "new_tokens": 1, "context": 4096},
-                {"batch": 1, "new_tokens": 1024, "context": 1024},
-            ],
-        ),
-        (
-            "gpt2_medium",
-            "f16",
-            [{"batch": 1, "new_tokens": 1, "context": 512}, {"batch": 8, "new_tokens": 512, "context": 512}],
-        ),
-        (
-            "bert_large",
-            "f16",
-            [{"batch": 1, "new_tokens": 384, "context": 384}, {"batch": 16, "new_tokens": 128, "context": 128}],
-        ),
-        (
-            "llama2_7b",
-            "bf16",
-            [
-                {"batch": 1, "new_tokens": 1, "context": 512},
-                {"batch": 16, "new_tokens": 1, "context": 2048},
-                {"batch": 32, "new_tokens": 1, "context": 4096},
-                {"batch": 1, "new_tokens": 2048, "context": 2048},
-            ],
-        ),
-        ("llama2_7b", "e4m3", [{"batch": 16, "new_tokens": 1, "context": 512}]),
+        ("llama32_1b", "bf16", "1x1x1024 8x512x512"),
+        ("qwen2_7b", "bf16", "1x1x512 16x1x4096 1x1024x1024"),
+        ("gpt2_medium", "f16", "1x1x512 8x512x512"),
+        ("bert_large", "f16", "1x384x384 16x128x128"),
+        ("llama2_7b", "bf16", "1x1x512 16x1x2048 32x1x4096 1x2048x2048"),
+        ("llama2_7b", "e4m3", "16x1x512"),
     ],
 }
+"""Network, format, and its runs: batch x new tokens x context."""
 IMAGES = {
     "held": [
         ("mobilenet_v2", (1, 8, 64)),
@@ -276,9 +200,10 @@ def networks(suite: str) -> Iterator[Made]:
                 yield name, f"batch={batch};dtype=f16;image=224;form={form}", lambda net=net, x=x: net(x)
     for name, kind, sizes in SUITES[suite]:
         made = Transformer(SHAPES[name], kind)
-        for size in sizes:
-            detail = ";".join(f"{key}={value}" for key, value in size.items())
-            yield name, f"{detail};weights={kind}", made.runner(**size)
+        for size in sizes.split():
+            batch, new_tokens, context = map(int, size.split("x"))
+            detail = f"batch={batch};new_tokens={new_tokens};context={context};weights={kind}"
+            yield name, detail, made.runner(batch, new_tokens, context)
         del made
         torch.cuda.empty_cache()
     if suite == "held":
