@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from math import prod
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hwsim.errors import ModelError, RecipeError, unknown
 from hwsim.ir import OPS, Graph, Node, Value, check
@@ -137,45 +138,42 @@ def log_scaled(graph: Graph, places: Sequence[str] = PLACES) -> tuple[Graph, Map
 def _scaled(graph: Graph, projection: Node) -> tuple[Graph, str]:
     """A ``Mul`` by ones behind a projection."""
     made = f"{projection.output}.log_scale"
-    values, constants = dict(graph.values), dict(graph.constants)
-    if made in values:
+    if made in graph.values:
         raise RecipeError("has log-scales already", where=f"{graph.name}:{projection.name}")
-    shape = graph.shape_of(projection.output)
-    values[made] = Value(made, shape)
-    constants[f"{made}.factor"] = np.ones(int(shape[-1]), np.float32)
-    nodes = []
-    for node in graph.nodes:
-        inputs = tuple(made if name == projection.output else name for name in node.inputs)
-        nodes.append(replace(node, inputs=inputs))
-        if node.name == projection.name:
-            nodes.append(Node(made, "Mul", (projection.output, f"{made}.factor"), made))
-    return graph.rebuilt(nodes=nodes, values=values, constants=constants), f"{made}.factor"
+    return multiplied(graph, projection, made, np.ones(int(graph.shape_of(projection.output)[-1]), np.float32))
 
 
 def with_score_factors(graph: Graph, attention: Attention) -> tuple[Graph, str]:
     """The scores' factor as a constant of one number a head, and its name."""
-    values, constants = dict(graph.values), dict(graph.constants)
-    shape = (*(int(d) for d in graph.shape_of(attention.qk.output)[1:-2]), 1, 1)
-    nodes = list(graph.nodes)
-    if attention.scale is None:
-        made = f"{attention.qk.output}.log_scale"
-        values[made] = Value(made, graph.shape_of(attention.qk.output))
-        start = np.ones(shape, np.float32)
-        nodes = [replace(n, inputs=tuple(made if i == attention.qk.output else i for i in n.inputs)) for n in nodes]
-        at = nodes.index(graph.node(attention.qk.name)) + 1
-        nodes.insert(at, Node(made, "Mul", (attention.qk.output, f"{made}.factor"), made))
-        name = f"{made}.factor"
-    else:
-        held = attention.scale
-        name = f"{held.name}.factor"
-        old = next(i for i in held.inputs if i in graph.constants)
-        number = graph.float_constant(old)
-        start = np.broadcast_to(number.reshape(number.shape[-len(shape) :]), shape).astype(np.float32)
-        start = start if held.op == "Mul" else np.float32(1) / start
-        run_time = next(i for i in held.inputs if i not in graph.constants)
-        nodes = [replace(n, op="Mul", inputs=(run_time, name)) if n.name == held.name else n for n in nodes]
-    constants[name] = np.ascontiguousarray(start)
-    return graph.rebuilt(nodes=nodes, values=values, constants=constants), name
+    shape = factor_shape(graph, attention.qk)
+    held = attention.scale
+    if held is None:
+        return multiplied(graph, attention.qk, f"{attention.qk.output}.log_scale", np.ones(shape, np.float32))
+    name = f"{held.name}.factor"
+    number = graph.float_constant(next(i for i in held.inputs if i in graph.constants))
+    start = np.broadcast_to(number.reshape(number.shape[-len(shape) :]), shape).astype(np.float32)
+    start = start if held.op == "Mul" else np.float32(1) / start
+    run_time = next(i for i in held.inputs if i not in graph.constants)
+    nodes = [replace(n, op="Mul", inputs=(run_time, name)) if n.name == held.name else n for n in graph.nodes]
+    constants = {**graph.constants, name: np.ascontiguousarray(start)}
+    return graph.rebuilt(nodes=nodes, constants=constants), name
+
+
+def factor_shape(graph: Graph, node: Node) -> tuple[int, ...]:
+    """Shape of a constant of one number for each head of what ``node`` makes."""
+    return (*(int(d) for d in graph.shape_of(node.output)[1:-2]), 1, 1)
+
+
+def multiplied(graph: Graph, behind: Node, made: str, factor: NDArray[np.float32]) -> tuple[Graph, str]:
+    """The graph with a ``Mul`` called ``made`` by a constant right behind a node, and the constant's name."""
+    name = f"{made}.factor"
+    nodes = []
+    for node in graph.nodes:
+        nodes.append(replace(node, inputs=tuple(made if i == behind.output else i for i in node.inputs)))
+        if node.name == behind.name:
+            nodes.append(Node(made, "Mul", (behind.output, name), made))
+    values = {**graph.values, made: Value(made, graph.shape_of(behind.output))}
+    return graph.rebuilt(nodes=nodes, values=values, constants={**graph.constants, name: factor}), name
 
 
 def _back(graph: Graph, value: str, through: Sequence[str]) -> list[str]:

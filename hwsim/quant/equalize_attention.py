@@ -20,8 +20,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hwsim.ir import Graph, Node, Value, reference
-from hwsim.quant.attention import Attention, attentions, heads_of, with_score_factors
+from hwsim.ir import Graph, Node, reference
+from hwsim.quant.attention import (
+    Attention,
+    attentions,
+    factor_shape,
+    heads_of,
+    multiplied,
+    with_score_factors,
+)
 from hwsim.quant.calibrators import calibrator
 from hwsim.quant.equalize import safe_scales
 from hwsim.quant.equalize_shared import move_shared
@@ -185,14 +192,5 @@ def _factor(graph: Graph, behind: Node, factor: Array) -> Graph:
     """A factor a head behind a node; none where all are one."""
     if np.all(factor == 1):
         return graph
-    made = f"{behind.output}.by_head"
-    shape = graph.shape_of(behind.output)
-    values, constants = dict(graph.values), dict(graph.constants)
-    values[made] = Value(made, shape)
-    constants[f"{made}.factor"] = factor.reshape(*(int(d) for d in shape[1:-2]), 1, 1).astype(np.float32)
-    nodes = []
-    for node in graph.nodes:
-        nodes.append(replace(node, inputs=tuple(made if i == behind.output else i for i in node.inputs)))
-        if node.name == behind.name:
-            nodes.append(Node(made, "Mul", (behind.output, f"{made}.factor"), made))
-    return graph.rebuilt(nodes=nodes, values=values, constants=constants)
+    wide = factor.reshape(factor_shape(graph, behind)).astype(np.float32)
+    return multiplied(graph, behind, f"{behind.output}.by_head", wide)[0]
