@@ -2,24 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hwsim.api import estimate
-from hwsim.target import Target, load_target
-
-
-def faster(target: Target, path: str, factor: float) -> Target:
-    data: dict[str, Any] = target.model_dump()
-    node = data
-    for key in path.split("."):
-        node = node[key]
-    node.update({"value": node["value"] * factor, "low": None, "high": None})
-    return Target.model_validate(data)
-
+from hwsim.target import load_target
+from tests.perf.parts import faster
 
 H100 = load_target("nvidia-h100")
 

@@ -6,7 +6,6 @@ import csv
 import json
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -15,7 +14,8 @@ from hypothesis import strategies as st
 from hwsim.errors import DataError, TargetError
 from hwsim.ir.workload import MatrixWork, VectorWork, Workload, gemm
 from hwsim.perf import COMPONENTS, Estimate, estimate, ws_fold_cycles
-from hwsim.target import Target, load_target, names
+from hwsim.target import load_target, names
+from tests.perf.parts import faster
 
 H100 = Path(__file__).resolve().parents[1] / "data" / "h100" / "gemm.csv"
 FORMATS = {"nvidia-h100": "fp8_e4m3fn", "ascend-910b4": "int4", "hwsim-int4-ws16": "int4"}
@@ -49,17 +49,6 @@ def network(sizes: list[tuple[int, int, int, int]], fmt: str) -> Workload:
         ops += [layer(m, n, k, groups, fmt, f"layer{index}"), requantize(m * n * groups, fmt)]
         ops.append(VectorWork(f"pool{index}", "MaxPool", m * n * groups, m * n * groups, m * n * groups, fmt, fmt))
     return Workload("network", 3, tuple(ops))
-
-
-def faster(target: Target, path: str, factor: float) -> Target:
-    """The target with one quantity, by its dotted path, multiplied."""
-    data = target.model_dump()
-    here: Any = data
-    for part in path.split("."):
-        here = here[part]
-    here["value"] = type(here["value"])(here["value"] * factor)
-    here.update({bound: None for bound in ("low", "high") if bound in here})
-    return Target.model_validate(data)
 
 
 sizes = st.lists(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -17,9 +16,10 @@ from hwsim.perf import Estimate, estimate, workload
 from hwsim.perf.gpu_links import collective_s
 from hwsim.perf.gpu_matrix import tiles
 from hwsim.perf.workloads import NAMES
-from hwsim.target import Target, load_target
+from hwsim.target import load_target
+from tests.perf.parts import faster
 
-DATA = Path(__file__).resolve().parents[1] / "data" / "h100"
+DATA = Path(__file__).resolve().parents[1] / "data"
 TYPES = {
     "f16": ("fp16", "fp16"),
     "bf16": ("bf16", "bf16"),
@@ -28,24 +28,18 @@ TYPES = {
     "s8": ("int8", "int8"),
     "w4a16": ("int4_g128", "bf16"),
 }
+DASHED = {
+    "llama2_7b": "llama2-7b",
+    "llama32_1b": "llama3.2-1b",
+    "qwen2_7b": "qwen2-7b",
+    "gpt2_medium": "gpt2-medium",
+}
+"""Networks that the measurements name otherwise."""
 
 
-def read(name: str) -> list[dict[str, str]]:
-    with (DATA / name).open() as stream:
+def read(name: str, card: str = "h100") -> list[dict[str, str]]:
+    with (DATA / card / name).open() as stream:
         return list(csv.DictReader(line for line in stream if not line.startswith("#")))
-
-
-def changed(target: Target, path: str, factor: float) -> Target:
-    """The target with one number multiplied."""
-    data: dict[str, Any] = target.model_dump()
-    node: Any = data
-    for key in path.split("."):
-        node = node[key]
-    value = node["value"] * factor
-    node.update({"value": round(value) if isinstance(node["value"], int) else value, "low": None, "high": None})
-    if isinstance(node["value"], int):
-        node.pop("low"), node.pop("high")
-    return Target.model_validate(data)
 
 
 @pytest.mark.parametrize(
@@ -75,12 +69,12 @@ def test_products_against_silicon(dtype: str, latency: float, energy: float) -> 
     assert max(late) < 0.3
 
 
-def network(row: dict[str, str]) -> Estimate:
+def network(row: dict[str, str], card: str = "h100") -> Estimate:
     detail = dict(item.split("=") for item in row["detail"].split(";"))
     weights, activations = TYPES[detail.get("weights") or detail["dtype"]]
     sizes = {key: int(detail[key]) for key in ("batch", "new_tokens", "context") if key in detail}
-    name = row["network"].replace("_7b", "-7b")
-    return estimate(workload(name, weights=weights, activations=activations, **sizes), load_target("nvidia-h100"))
+    name = DASHED.get(row["network"], row["network"])
+    return estimate(workload(name, weights=weights, activations=activations, **sizes), load_target(f"nvidia-{card}"))
 
 
 def test_networks_against_silicon() -> None:
@@ -161,7 +155,7 @@ def test_more_bandwidth_or_power_never_slows_a_product(path: str, shape: tuple[i
     """Beyond what a change of tile brings: tiles are chosen by time at the highest clock, not by energy."""
     target = load_target("nvidia-h100")
     work = gemm(*shape, weights="fp16", activations="fp16")
-    assert estimate(work, changed(target, path, 1.5)).seconds <= estimate(work, target).seconds * 1.03
+    assert estimate(work, faster(target, path, 1.5)).seconds <= estimate(work, target).seconds * 1.03
 
 
 def test_tiles() -> None:
@@ -217,28 +211,11 @@ def test_rows_that_straddle_cache_lines_cost_more(size: int) -> None:
     assert straddling.rows[0].compute_cycles > 1.1 * aligned.rows[0].compute_cycles
 
 
-def h200(name: str) -> list[dict[str, str]]:
-    """Rows that nothing was fitted to."""
-    with (Path(__file__).resolve().parents[1] / "data" / "h200" / name).open() as stream:
-        return list(csv.DictReader(line for line in stream if not line.startswith("#")))
-
-
 def test_networks_never_seen_against_an_h200() -> None:
     """EfficientNet, ResNet-18, larger encoders and decoders, on the other card."""
-    names = {
-        "llama32_1b": "llama3.2-1b",
-        "qwen2_7b": "qwen2-7b",
-        "gpt2_medium": "gpt2-medium",
-        "llama2_7b": "llama2-7b",
-    }
     late, off = [], []
-    for row in h200("other_nets.csv"):
-        detail = dict(item.split("=") for item in row["detail"].split(";"))
-        weights, activations = TYPES[detail.get("weights") or detail["dtype"]]
-        sizes = {key: int(detail[key]) for key in ("batch", "new_tokens", "context") if key in detail}
-        name = names.get(row["network"], row["network"])
-        work = workload(name, weights=weights, activations=activations, **sizes)
-        found = estimate(work, load_target("nvidia-h200"))
+    for row in read("other_nets.csv", "h200"):
+        found = network(row, "h200")
         late.append(abs(found.seconds * 1e6 / float(row["us"]) - 1))
         off.append(abs(found.joules * 1e3 / float(row["mJ"]) - 1))
     known = [each for each in off if each == each]  # the meter ticked often enough
@@ -251,7 +228,7 @@ def test_networks_never_seen_against_an_h200() -> None:
 def test_rows_of_odd_sizes_against_silicon() -> None:
     """Copies of few bytes hold older kernels back: FP16 1001 cubed takes 30 us, 1000 cubed 8.6 us."""
     found = 0
-    for row in h200("other_gemm.csv"):
+    for row in read("other_gemm.csv", "h200"):
         if row["M"] in ("1001", "1234", "2049", "7000") or (row["dtype"], row["M"]) == ("f16", "5000"):
             weights, activations = TYPES[row["dtype"]]
             m, n, k = (int(row[key]) for key in "MNK")

@@ -19,6 +19,7 @@ from hwsim.ir.workload import MatrixWork, VectorWork, Workload
 from hwsim.perf import COMPONENTS, Estimate, estimate
 from hwsim.perf.sizes import bits_per_element
 from hwsim.target import Target, load_target, names
+from tests.perf.parts import faster
 
 CHIPS = {name: load_target(name) for name in names()}
 PARTS = (
@@ -80,17 +81,6 @@ def network(sizes: list[tuple[int, int, int, int]], chip: Target, mode: str) -> 
     return Workload("network", 1, tuple(ops), precision=mode)
 
 
-def with_part(target: Target, path: str, factor: float) -> Target:
-    """The chip with more of one part."""
-    data = target.model_dump()
-    here: Any = data
-    for part in path.split("."):
-        here = here[part]
-    here["value"] = type(here["value"])(here["value"] * factor)
-    here.update({bound: None for bound in ("low", "high") if bound in here})
-    return Target.model_validate(data)
-
-
 def layers(found: Estimate) -> list[tuple[float, float]]:
     """Seconds and picojoules of each layer, with the fused operations that hide in it."""
     out: list[list[float]] = []
@@ -138,7 +128,7 @@ def test_a_better_part_never_slows_a_layer_or_costs_energy(
 ) -> None:
     name, path = which
     chip = CHIPS[name]
-    better = with_part(chip, path, factor)
+    better = faster(chip, path, factor)
     for mode in chip.precisions:
         work = network(sizes, chip, mode)
         before, after = estimate(work, chip), estimate(work, better)
