@@ -7,7 +7,7 @@ sharpens it: noise of variance v multiplies exponentials by exp(v / 2) on averag
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -151,18 +151,18 @@ def study_attention(
     tallies = {a.name: _Tally(a, graph) for a in found}
     each = sum(elements(graph.shape_of(a.softmax.output)) for a in found)
     step, outputs = max(1, min(CHUNK, STEP_ELEMENTS // each)), []
+    names = [name for a in found for name in (twins[a.name].softmax.inputs[0], twins[a.name].softmax.output)]
+    wanted = {name: [t for t in tallies.values() if name in t.names] for t in tallies.values() for name in t.names}
+
+    def take(name: str, held: Held) -> None:
+        for tally in wanted.get(name, ()):
+            tally.take(name, held)
+
     for start in range(0, len(data), step):
         rows = data[start : start + step]
         for tally in tallies.values():
             tally.feeds = {}
-        names = [name for a in found for name in (twins[a.name].softmax.inputs[0], twins[a.name].softmax.output)]
         real_values = float_reference.run(reference, {reference.inputs[0]: rows}, keep=names)
-        wanted = {name: [t for t in tallies.values() if name in t.names] for t in tallies.values() for name in t.names}
-
-        def take(name: str, held: Held, wanted: dict[str, list[_Tally]] = wanted) -> None:
-            for tally in wanted.get(name, ()):
-                tally.take(name, held)
-
         made = emulate(graph, target, rows, precision=precision, reduce=reduce, watch=take)
         outputs.append(made.output)
         for a in found:
@@ -316,7 +316,7 @@ def _counted(seen: NDArray[np.bool_]) -> NDArray[np.float64]:
     return own
 
 
-def _entropy(p: Iterable[Any]) -> NDArray[np.float64]:
+def _entropy(p: NDArray[Any]) -> NDArray[np.float64]:
     """- sum p ln p over the last dimension, nats."""
     x = np.asarray(p, np.float32)
     with np.errstate(divide="ignore", invalid="ignore"):
