@@ -11,50 +11,18 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from hwsim.target.fields import with_fields
     from hwsim.target.load import load_target, loads_target, names, path_of
+    from hwsim.target.machines import AnalogErrors, AnalogMachine, GpuMachine, SystolicMachine
     from hwsim.target.nodes import at_node
-    from hwsim.target.schema import (
-        KINDS,
-        AnalogErrors,
-        AnalogMachine,
-        Count,
-        Energy,
-        EnergyTable,
-        GpuMachine,
-        Kind,
-        Precision,
-        Quantity,
-        Source,
-        SystolicMachine,
-        Target,
-        TensorFormat,
-        TileChoice,
-    )
+    from hwsim.target.quantities import KINDS, Count, Energy, Kind, Quantity, Source
+    from hwsim.target.schema import EnergyTable, Precision, Target, TensorFormat, TileChoice
 
 _HOMES = {
     "with_fields": "fields",
-    "at_node": "nodes",
     **dict.fromkeys(("load_target", "loads_target", "names", "path_of"), "load"),
-    **dict.fromkeys(
-        (
-            "KINDS",
-            "AnalogErrors",
-            "AnalogErrors",
-            "AnalogMachine",
-            "Count",
-            "Energy",
-            "EnergyTable",
-            "GpuMachine",
-            "Kind",
-            "Precision",
-            "Quantity",
-            "Source",
-            "SystolicMachine",
-            "Target",
-            "TensorFormat",
-            "TileChoice",
-        ),
-        "schema",
-    ),
+    **dict.fromkeys(("AnalogErrors", "AnalogMachine", "GpuMachine", "SystolicMachine"), "machines"),
+    "at_node": "nodes",
+    **dict.fromkeys(("KINDS", "Count", "Energy", "Kind", "Quantity", "Source"), "quantities"),
+    **dict.fromkeys(("EnergyTable", "Precision", "Target", "TensorFormat", "TileChoice"), "schema"),
 }
 
 __all__ = [

@@ -10,7 +10,8 @@ from pydantic import ValidationError
 
 from hwsim.errors import FormatError, HwsimError, TargetError, UnitError, unknown
 from hwsim.target.explain import explain
-from hwsim.target.schema import GpuMachine, SystolicMachine, Target
+from hwsim.target.machines import GpuMachine, SystolicMachine
+from hwsim.target.schema import Target
 from hwsim.target.yaml import Document, Key, parse_yaml, read_yaml
 
 _PACKAGE = Path(__file__).resolve().parents[1]

@@ -7,7 +7,8 @@ import warnings
 from typing import Any
 
 from hwsim.errors import DataError
-from hwsim.target.schema import Source, Target
+from hwsim.target.quantities import Source
+from hwsim.target.schema import Target
 
 NODES_NM = 7.0, 45.0
 """Nodes between which energies are known (Jouppi et al., Ten Lessons From Three Generations, ISCA 2021, Table 2)."""
