@@ -345,12 +345,17 @@ def h200() -> list[str]:
     return lines
 
 
-def network_line(miss: Miss) -> str:
-    """A row of the table of networks."""
-    return (
-        f"| {miss.row.kind} | {miss.row.label} | {miss.row.us / 1e3:.2f} ms | {miss.latency:+.1%} "
-        f"| {miss.row.mj:.0f} mJ | {miss.energy:+.1%} | {miss.row.mhz:.0f} MHz | {miss.mhz:.0f} MHz |"
-    )
+def network_table(misses: Sequence[Miss]) -> list[str]:
+    """Networks, a row each."""
+    return [
+        "| network | batch, tokens, context, weights | latency | error | energy | error | clock | modelled |",
+        "|---|---|---:|---:|---:|---:|---:|---:|",
+        *(
+            f"| {miss.row.kind} | {miss.row.label} | {miss.row.us / 1e3:.2f} ms | {miss.latency:+.1%} "
+            f"| {miss.row.mj:.0f} mJ | {miss.energy:+.1%} | {miss.row.mhz:.0f} MHz | {miss.mhz:.0f} MHz |"
+            for miss in misses
+        ),
+    ]
 
 
 def report(
@@ -395,18 +400,12 @@ def report(
         "",
         f"Mean of absolute errors: latency **{late:.1%}**, energy **{off:.1%}**.",
         "",
-        "| network | batch, tokens, context, weights | latency | error | energy | error | clock | modelled |",
-        "|---|---|---:|---:|---:|---:|---:|---:|",
-    ]
-    lines += [network_line(miss) for miss in networks_judged]
-    lines += [
+        *network_table(networks_judged),
         "",
         "Measured, but neither fitted nor read off traces (EfficientNet at batch 8 was off by -14.9% before means over",
         "positions got the time that the traces of the two networks above show for theirs):",
         "",
-        "| network | batch, tokens, context, weights | latency | error | energy | error | clock | modelled |",
-        "|---|---|---:|---:|---:|---:|---:|---:|",
-        *map(network_line, fresh),
+        *network_table(fresh),
     ]
     worst = sorted((*fitted, *networks_judged), key=lambda miss: -abs(miss.latency))[:10]
     lines += [
