@@ -28,14 +28,14 @@ def attention_distance(
         teacher: the float network (``QatNetwork(..., full=True)``).
     """
     names = tuple(a.softmax.inputs[0] for a in attentions(network.graph))
-    network.keeps = teacher.keeps = names
+    network.keeps = names
 
     def penalty(learner: QatNetwork, x: Tensor, dice: torch.Generator) -> Tensor:
         with torch.no_grad():
-            teacher(x)
+            wanted = teacher(x, keep=names)
         parts = []
         for name in names:
-            p = functional.log_softmax(teacher.kept[name], -1).clamp_min(_NEVER)
+            p = functional.log_softmax(wanted[name], -1).clamp_min(_NEVER)
             q = functional.log_softmax(learner.kept[name], -1).clamp_min(_NEVER)
             parts.append((p.exp() * (p - q)).sum(-1).mean())
         return weight * torch.stack(parts).mean()
