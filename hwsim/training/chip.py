@@ -12,7 +12,7 @@ from hwsim.emulate.stored import Stored, real
 from hwsim.emulate.values import chip_values, stored_values
 from hwsim.errors import RecipeError
 from hwsim.numerics import QTensor
-from hwsim.quant.qat import QatNetwork
+from hwsim.quant.qat.network import QatNetwork, key_of
 
 if TYPE_CHECKING:
     from hwsim.target import Target
@@ -72,7 +72,7 @@ def differing(
     rows = []
     for name in stored:
         want = np.concatenate([part.codes for part in parts[name]])
-        store = network.stores[name.replace(".", "/")]
+        store = network.stores[key_of(name)]
         read = np.concatenate([real(part) for part in parts[name]])
         alone = _codes(store, exact[before[name]], parts[name])
         rows.append(
@@ -85,8 +85,8 @@ def differing(
             )
         )
     for name, constant in graph.constants.items():
-        if isinstance(constant, QTensor) and name.replace(".", "/") in network.stores:
-            mine = network.stores[name.replace(".", "/")].stored(network.numbers[name.replace(".", "/")])
+        if isinstance(constant, QTensor) and key_of(name) in network.stores:
+            mine = network.stores[key_of(name)].stored(network.numbers[key_of(name)])
             if mine.format != constant.format:
                 raise RecipeError(f"{name} is stored as {constant.format}, and learns as {mine.format}")
             wrong = int((mine.codes != constant.codes).sum())

@@ -88,21 +88,23 @@ class QatNetwork(nn.Module):  # type: ignore[misc]  # torch is untyped here
                 start = floats if source in floats.constants else quantized
                 number = torch.from_numpy(np.array(start.float_constant(source), np.float32))
                 if name in (log_scales or {}):
-                    self.factors[_key(name)] = LogScale(number, (log_scales or {})[name])
+                    self.factors[key_of(name)] = LogScale(number, (log_scales or {})[name])
                 elif place in _LEARNED.get(node.op, ()):
-                    self.numbers[_key(name)] = nn.Parameter(number)
+                    self.numbers[key_of(name)] = nn.Parameter(number)
                 else:
                     self._constant[name] = number
                 if isinstance(held, QTensor) and place == 1 and OPS[node.op].kind == "matrix":
-                    self.stores[_key(name)] = FakeQuant(_params(held), weights or Learning(), seed=seed + 7919 * at)
+                    self.stores[key_of(name)] = FakeQuant(_params(held), weights or Learning(), seed=seed + 7919 * at)
             quant = quantized.value(node.output).quant
             if node.op == "Quantize" and quant is not None:
-                self.stores[_key(node.output)] = FakeQuant(quant, activations or Learning(), seed=seed + 7919 * at + 1)
+                self.stores[key_of(node.output)] = FakeQuant(
+                    quant, activations or Learning(), seed=seed + 7919 * at + 1
+                )
 
         self._joins = self._integer_sums()
 
     def _known(self, name: str) -> bool:
-        return name in self._constant or _key(name) in self.numbers or _key(name) in self.factors
+        return name in self._constant or key_of(name) in self.numbers or key_of(name) in self.factors
 
     def _integer_sums(self) -> dict[str, str]:
         """Products whose biases join an integer accumulator -> the stored value that they multiply."""
@@ -122,8 +124,8 @@ class QatNetwork(nn.Module):  # type: ignore[misc]  # torch is untyped here
     def _joined(self, node: Node, bias: Tensor) -> Tensor:
         """The bias as the accumulator holds it: whole numbers of the product of both scales."""
         with torch.no_grad():
-            left = self.stores[_key(self._joins[node.name])].scale_of(None)
-            weight = self.stores[_key(node.inputs[1])]
+            left = self.stores[key_of(self._joins[node.name])].scale_of(None)
+            weight = self.stores[key_of(node.inputs[1])]
             if weight.table is not None:
                 return bias  # sums of a table's numbers take their bias in float
             scale = (left * weight.scale_of(self.weight(node))).expand(bias.shape).contiguous()
@@ -139,7 +141,7 @@ class QatNetwork(nn.Module):  # type: ignore[misc]  # torch is untyped here
             if node.op == "Quantize":
                 first = env[node.inputs[0]]
                 held = read.get(node.output)
-                env[node.output] = first if self.full else self.stores[_key(node.output)](first, held)
+                env[node.output] = first if self.full else self.stores[key_of(node.output)](first, held)
             else:
                 ins = [self._value(name, env) for name in node.inputs]
                 if node.name in self._joins and not self.full:
@@ -160,7 +162,7 @@ class QatNetwork(nn.Module):  # type: ignore[misc]  # torch is untyped here
 
     def weight(self, node: Node) -> Tensor:
         """The float weights that a matrix product learns."""
-        found: Tensor = self.numbers[_key(node.inputs[1])]
+        found: Tensor = self.numbers[key_of(node.inputs[1])]
         return found
 
     def scales(self) -> list[Tensor]:
@@ -191,19 +193,19 @@ class QatNetwork(nn.Module):  # type: ignore[misc]  # torch is untyped here
         constants: dict[str, Any] = dict(self.graph.constants)
         for node in self.graph.nodes:
             for name in node.inputs:
-                if _key(name) not in self.numbers or name not in constants:
+                if key_of(name) not in self.numbers or name not in constants:
                     continue
-                number = self.numbers[_key(name)]
-                if _key(name) in self.stores:
-                    constants[name] = self._nearest(self.stores[_key(name)], number)
+                number = self.numbers[key_of(name)]
+                if key_of(name) in self.stores:
+                    constants[name] = self._nearest(self.stores[key_of(name)], number)
                 else:
                     constants[name] = number.detach().numpy().copy()
             for name in node.inputs:
-                if _key(name) in self.factors:
-                    constants[name] = self.factors[_key(name)]().detach().numpy().copy()
+                if key_of(name) in self.factors:
+                    constants[name] = self.factors[key_of(name)]().detach().numpy().copy()
             held = values[node.output]
-            if node.op == "Quantize" and _key(node.output) in self.stores:
-                values[node.output] = replace(held, quant=self.stores[_key(node.output)].learned())
+            if node.op == "Quantize" and key_of(node.output) in self.stores:
+                values[node.output] = replace(held, quant=self.stores[key_of(node.output)].learned())
             elif node.op in KEEPS_STORAGE and held.quant is not None:
                 values[node.output] = replace(held, quant=values[node.inputs[0]].quant)
         graph = self.graph.rebuilt(values=values, constants=constants)
@@ -219,19 +221,19 @@ class QatNetwork(nn.Module):  # type: ignore[misc]  # torch is untyped here
     def _value(self, name: str, env: Mapping[str, Tensor]) -> Tensor:
         if name in env:
             return env[name]
-        if _key(name) in self.factors:
-            factor: Tensor = self.factors[_key(name)]()
+        if key_of(name) in self.factors:
+            factor: Tensor = self.factors[key_of(name)]()
             return factor
-        if _key(name) not in self.numbers:
+        if key_of(name) not in self.numbers:
             return self._constant[name]
-        number: Tensor = self.numbers[_key(name)]
-        if self.full or _key(name) not in self.stores:
+        number: Tensor = self.numbers[key_of(name)]
+        if self.full or key_of(name) not in self.stores:
             return number
-        read: Tensor = self.stores[_key(name)](number)
+        read: Tensor = self.stores[key_of(name)](number)
         return read
 
 
-def _key(name: str) -> str:
+def key_of(name: str) -> str:
     """A name that torch takes for a submodule: without dots."""
     return name.replace(".", "/")
 

@@ -12,7 +12,7 @@ from torch import nn
 
 from hwsim.ir import Graph
 from hwsim.quant.qat.adversary import gradient
-from hwsim.quant.qat.network import Chip, QatNetwork
+from hwsim.quant.qat.network import Chip, QatNetwork, key_of
 from hwsim.quant.recipe import Recipe
 
 Gradient = Callable[[NDArray[np.float32], NDArray[np.int64]], NDArray[np.float32]]
@@ -31,7 +31,7 @@ class StraightThrough(QatNetwork):
     def __init__(self, quantized: Graph, recipe: Recipe, chip: Chip | None = None) -> None:
         super().__init__(quantized, quantized, recipe, chip=chip)
         # Constants of a quantized graph read as what is stored; storing them again at each step would change nothing.
-        kept = {node.output.replace(".", "/") for node in quantized.nodes if node.op == "Quantize"}
+        kept = {key_of(node.output) for node in quantized.nodes if node.op == "Quantize"}
         self.stores = nn.ModuleDict({name: store for name, store in self.stores.items() if name in kept})
         self._joins: dict[str, str] = {}
         self.requires_grad_(False).eval()
