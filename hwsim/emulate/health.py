@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -15,9 +16,6 @@ from hwsim.emulate.trace import HealthRow
 from hwsim.ir import Node
 from hwsim.numerics import decode
 from hwsim.numerics.codec import element_format
-
-MASKED = -1e30
-"""Below it a float network means minus infinity: what a mask hides."""
 
 
 @dataclass(slots=True)
@@ -62,12 +60,21 @@ class HealthMeter:
         if float_value is not None:
             tally.sqnr_db = _sqnr_db(float_value, real(held)[: len(float_value)])
 
-    def add_vector(self, node: Node, fmt: str, made: NDArray[np.float32], kept: NDArray[np.float32]) -> None:
-        """Count the numbers of a vector operation's result ``made`` that are infinite when ``kept`` in ``fmt``, but for
-        those that a mask made so. Only operations that have some get a row."""
-        left = (
-            int(np.count_nonzero(np.isinf(kept) & np.isfinite(made) & (made > MASKED))) if np.isinf(kept).any() else 0
-        )
+    def add_vector(
+        self, node: Node, fmt: str, operands: Sequence[NDArray[Any]], made: NDArray[np.float32], kept: NDArray[Any]
+    ) -> None:
+        """Count the numbers of a vector operation's result ``made`` that become infinite when ``kept`` in ``fmt``. What
+        follows from an operand that is past the format already, as a mask's constant is, was meant. Only operations
+        that have some get a row."""
+        gone = np.isinf(kept)
+        if not gone.any():
+            return
+        gone &= np.isfinite(made)
+        limit = element_format(fmt).max_value
+        for operand in operands:
+            if _spreads(operand.shape, made.shape):
+                gone &= np.abs(operand) <= limit
+        left = int(np.count_nonzero(gone))
         if left > 0:
             tally = self._tallies.setdefault(node.name, _Tally(node.output, fmt))
             tally.elements += made.size
@@ -102,3 +109,8 @@ def _sqnr_db(signal: NDArray[Any], stored: NDArray[Any]) -> float | None:
     power = float(np.sum(np.square(signal, dtype=np.float64)))
     noise = float(np.sum(np.square(signal.astype(np.float64) - stored)))
     return None if power == 0 or noise == 0 else 10 * float(np.log10(power / noise))
+
+
+def _spreads(shape: tuple[int, ...], onto: tuple[int, ...]) -> bool:
+    """Numbers of ``shape`` each belong to numbers of ``onto``, as numpy broadcasts."""
+    return len(shape) <= len(onto) and all(a in (1, b) for a, b in zip(shape[::-1], onto[::-1], strict=False))

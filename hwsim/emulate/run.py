@@ -241,5 +241,5 @@ class _Executor:
         if OPS[node.op].kind == "shape" or fmt == "fp32":
             return y
         kept = to_format(y, fmt)
-        self.health.add_vector(node, fmt, y, kept)
+        self.health.add_vector(node, fmt, ins, y, kept)
         return kept

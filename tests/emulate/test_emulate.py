@@ -374,3 +374,26 @@ def test_vector_results_past_fp16_are_infinite_and_counted() -> None:
     assert (row.overflowed, row.elements, row.format) == (2, 6, "fp16")
     wide = emulate(quantize(graph, recipe_for(load_target("ethos-u55"), "int8"), x), load_target("ethos-u55"), x)
     assert [row.layer for row in wide.trace.health] == ["mm"]
+
+
+def test_masked_scores_are_not_counted_as_lost() -> None:
+    """A mask's constant is past FP16 on purpose; a sum that leaves it by itself is not."""
+    nodes = [Node("mm", "Gemm", ("x", "w"), "g"), Node("masked", "Add", ("g", "mask"), "y")]
+    mask = np.array([0, -1e9], np.float32)
+    constants = {"w": np.eye(2, dtype=np.float32), "mask": mask}
+    graph = graph_of({"x": ("N", 2), "g": ("N", 2), "y": ("N", 2)}, nodes, constants, "y")
+    x, chip = np.array([[300, 10], [200, -250]], np.float32), load_target("ascend-910b4")
+    run = emulate(quantize(graph, recipe_for(chip, "int8"), x), chip, x, precision="int8")
+    assert np.isneginf(run.output[:, 1]).all()
+    assert [row.layer for row in run.trace.health] == ["mm"]
+    near = graph.rebuilt(constants={**constants, "mask": np.array([0, -65400], np.float32)})
+    run = emulate(quantize(near, recipe_for(chip, "int8"), x), chip, x, precision="int8")
+    assert [(row.layer, row.overflowed) for row in run.trace.health if row.layer != "mm"] == [("masked", 1)]
+
+
+def test_a_sum_over_a_dimension_that_leaves_fp16_is_counted() -> None:
+    nodes = [Node("mm", "Gemm", ("x", "w"), "g"), Node("sum", "ReduceSum", ("g",), "y", {"axes": (1,), "keepdims": 0})]
+    graph = graph_of({"x": ("N", 2), "g": ("N", 2), "y": ("N",)}, nodes, {"w": np.eye(2, dtype=np.float32)}, "y")
+    x, chip = np.array([[40000, 40000], [200, -250], [1, 2]], np.float32), load_target("ascend-910b4")
+    run = emulate(quantize(graph, recipe_for(chip, "int8"), x), chip, x, precision="int8")
+    assert [(row.layer, row.overflowed) for row in run.trace.health if row.layer != "mm"] == [("sum", 1)]
