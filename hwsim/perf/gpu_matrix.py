@@ -208,9 +208,8 @@ def _fastest(work: MatrixWork, rates: Rates, memory_s: float) -> _Tiling:
 def _scratchpad(work: MatrixWork, tiles: NDArray[np.float64], blocks: NDArray[np.float64]) -> NDArray[np.float64]:
     """Bytes from shared memory to the tensor cores: of whole tiles, also where the product does not fill them. An
     instruction takes a group of rows and as many columns as the tile's other side has, the longer one if both may."""
-    across, down = np.where(tiles[:, ::-1] % GROUP_ROWS == 0, tiles, 0).T
-    columns = np.maximum(across, down)
-    columns = np.where(columns > 0, columns, tiles.max(axis=1))
+    fitting = np.where(tiles[:, ::-1] % GROUP_ROWS == 0, tiles, 0).max(axis=1)
+    columns = np.where(fitting > 0, fitting, tiles.max(axis=1))
     padded = blocks * tiles.prod(axis=1) * work.k
     return np.asarray(padded * sum(_element_bytes(work)) / 2 * (1 / GROUP_ROWS + 1 / columns))
 
