@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from hwsim.quant import Recipe
     from hwsim.target import Target
 
+Scores = NDArray[np.float32]
 FLOAT = "float32"
 _QUICK = "Gradients of attacks were taken at torch's sums, not at the chip's."
 
@@ -117,17 +118,17 @@ def stress(
         if slopes and not _learns(first):
             raise ModelError("attacks need gradients, and an operator of this network has none here", where=graph.name)
         victims = [whole_victim(graph, first, recipe, name=FLOAT), *victims]
-    columns = tuple(found.columns(victims, held))
+    clean = found.clean(victims)
     faults, flips = found.faults(held, rates, repeats)
     return Stress(
         model=graph.name,
         title=f"{title_of(graph)}: what it withstands",
         data=test.name,
         n=len(test),
-        columns=columns,
+        columns=tuple(found.columns(victims, clean, held)),
         attacks=tuple(found.attacks(victims, attacks)),
         corruptions=tuple(found.corruptions(victims, corruptions)),
-        strangers=tuple(found.strangers(victims, others)),
+        strangers=tuple(found.strangers(victims, clean, others)),
         faults=faults,
         flips=flips,
         made_of={name: (STRANGERS[name].__doc__ or "").strip() for name in others},
@@ -195,25 +196,34 @@ class _Stressed:
     seed: int
     show: Progress
 
-    def right(self, one: Victim, x: NDArray[np.float32]) -> int:
-        return int((answers(one.scores(x)) == self.labels).sum())
+    def right(self, scores: Scores) -> int:
+        return int((answers(scores) == self.labels).sum())
 
     @property
     def labels(self) -> NDArray[np.int64]:
         assert self.test.labels is not None
         return self.test.labels
 
-    def columns(self, victims: Sequence[Victim], held: Sequence[tuple[Graph, Target, Any]]) -> Iterator[Column]:
+    def clean(self, victims: Sequence[Victim]) -> list[Scores]:
+        """Each victim's scores of the data as they are."""
+        found: list[Scores] = []
+        for one in victims:
+            found.append(one.scores(self.test.inputs))
+            self.show("as they are", len(found), len(victims))
+        return found
+
+    def columns(
+        self, victims: Sequence[Victim], clean: Sequence[Scores], held: Sequence[tuple[Graph, Target, Any]]
+    ) -> Iterator[Column]:
         chips = {chip.name: chip for _, chip, _ in held}
-        for at, one in enumerate(victims):
+        for one, scores in zip(victims, clean, strict=True):
             chip = chips.get(one.name)
             weights = activations = FLOAT
             if chip is not None:
                 mode = chip.precision(self.precision)
                 weights, activations = mode.weights.format, mode.activations.format
             title = one.name if chip is None else chip.title
-            yield Column(one.name, title, weights, activations, self.right(one, self.test.inputs))
-            self.show("as they are", at + 1, len(victims))
+            yield Column(one.name, title, weights, activations, self.right(scores))
 
     def attacks(self, victims: Sequence[Victim], attacks: Sequence[Attack]) -> Iterator[AttackRow]:
         for how in attacks:
@@ -224,7 +234,7 @@ class _Stressed:
                 made = attack(one, self.test.inputs, self.labels, how, span=self.span, progress=shown)
                 self.show(stage, 1, 1)  # it may have ended early
                 for other in victims:
-                    right = self.right(other, made)
+                    right = self.right(other.scores(made))
                     yield AttackRow(how.kind, how.epsilon, how.steps, one.name, other.name, right)
 
     def corruptions(self, victims: Sequence[Victim], names: Sequence[str]) -> Iterator[CorruptionRow]:
@@ -235,21 +245,22 @@ class _Stressed:
                 x = corrupt(self.test.inputs, name, severity, seed=self.seed + severity, span=self.span)
                 for one in victims:
                     strength = kind.strengths[severity - 1]
-                    yield CorruptionRow(name, severity, strength, kind.unit, one.name, self.right(one, x))
+                    yield CorruptionRow(name, severity, strength, kind.unit, one.name, self.right(one.scores(x)))
                     done += 1
                     self.show("corruptions", done, total)
 
-    def strangers(self, victims: Sequence[Victim], names: Sequence[str]) -> Iterator[StrangerRow]:
+    def strangers(
+        self, victims: Sequence[Victim], clean: Sequence[Scores], names: Sequence[str]
+    ) -> Iterator[StrangerRow]:
         total, done = len(names) * len(victims), 0
-        own = {one.name: one.scores(self.test.inputs) for one in victims} if names else {}
         for name in names:
             x = strangers(self.test.inputs, name, seed=self.seed, span=self.span)
-            for one in victims:
-                answers = one.scores(x)
+            for one, own in zip(victims, clean, strict=True):
+                found = one.scores(x)
                 for score, tell in SCORES.items():
                     if score == "energy" and one.normalised:
                         continue
-                    area = auroc(tell(own[one.name]), tell(answers), seed=self.seed)
+                    area = auroc(tell(own), tell(found), seed=self.seed)
                     yield StrangerRow(name, score, one.name, *area)
                 done += 1
                 self.show("strangers", done, total)
