@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from hwsim.errors import ToolError
 from hwsim.io.data import DAMAGED_ZIP
+from hwsim.zoo._pictures import pillow
 
 SIDE = 288
 """Pixels of the shorter side that photographs are kept with."""
@@ -32,7 +33,7 @@ def packed(members: Mapping[str, bytes]) -> bytes:
     Raises:
         ToolError: pillow is missing.
     """
-    image, out = _pillow(), io.BytesIO()
+    image, out = pillow("zoo"), io.BytesIO()
     with zipfile.ZipFile(out, "w") as archive:
         for number, name in enumerate(sorted(members)):
             with image.open(io.BytesIO(members[name]), formats=["JPEG"]) as opened:
@@ -51,7 +52,7 @@ def crops(path: Path, size: tuple[int, int], count: int = CROPS) -> NDArray[np.u
     Raises:
         ToolError: pillow is missing, or the zip is damaged.
     """
-    image = _pillow()
+    image = pillow("zoo")
     try:
         with zipfile.ZipFile(path) as archive:
             files = [archive.read(name) for name in sorted(archive.namelist())]
@@ -77,17 +78,9 @@ def _crop(rng: np.random.Generator, photograph: Any, size: tuple[int, int]) -> N
     area, aspect = min(wide, high) ** 2 * rng.uniform(0.25, 1), np.exp(rng.uniform(-0.25, 0.25))
     w, h = min(wide, int(np.sqrt(area * aspect))), min(high, int(np.sqrt(area / aspect)))
     left, top = int(rng.integers(wide - w + 1)), int(rng.integers(high - h + 1))
-    cut = photograph.resize(size[::-1], _pillow().Resampling.BICUBIC, box=(left, top, left + w, top + h))
+    cut = photograph.resize(size[::-1], pillow("zoo").Resampling.BICUBIC, box=(left, top, left + w, top + h))
     x = np.asarray(cut, np.float32).transpose(2, 0, 1) - 127
     x = x[..., ::-1] if rng.random() < 0.5 else x
     tint = rng.uniform(0.9, 1.1, (3, 1, 1)) * rng.uniform(0.8, 1.2)
     lit: NDArray[np.float64] = np.rint(x * tint + rng.uniform(-13, 13)) + 127
     return np.clip(lit, 0, 255).astype(np.uint8)
-
-
-def _pillow() -> Any:
-    try:
-        from PIL import Image
-    except ImportError:
-        raise ToolError("needs pillow to read images", where="zoo", hint="pip install 'hwsim[zoo]'") from None
-    return Image

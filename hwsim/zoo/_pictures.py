@@ -24,10 +24,7 @@ def arrays(members: dict[str, bytes], held: ZooEntry) -> dict[str, NDArray[Any]]
     Raises:
         ToolError: pillow is missing, or a file has another name.
     """
-    try:
-        from PIL import Image
-    except ImportError:
-        raise ToolError("needs pillow to read images", where=held.name, hint="pip install 'hwsim[zoo]'") from None
+    image = pillow(held.name)
     images, labels = [], []
     height, width = held.input_shape[1:]
     zero = _ZERO.get(held.name, 128)
@@ -35,14 +32,14 @@ def arrays(members: dict[str, bytes], held: ZooEntry) -> dict[str, NDArray[Any]]
         match = re.search(r"_\d+_(\d+)\.(?:png|jpg)$", name)
         if match is None:
             raise ToolError(f"expected <set>_<number>_<label>.png or .jpg, found {name!r}", where=held.name)
-        with Image.open(io.BytesIO(members[name]), formats=["PNG", "JPEG"]) as opened:
+        with image.open(io.BytesIO(members[name]), formats=["PNG", "JPEG"]) as opened:
             picture = opened.convert("RGB")
         if picture.size != (width, height):
             side = int(min(picture.size) * (CROP if zero else 1))
             left, top = ((size - side) // 2 for size in picture.size)
             box = (left, top, left + side, top + side)
             picture = picture.resize(
-                (width, height), Image.Resampling.BICUBIC if zero else Image.Resampling.BILINEAR, box=box
+                (width, height), image.Resampling.BICUBIC if zero else image.Resampling.BILINEAR, box=box
             )
         images.append(np.asarray(picture, dtype=np.int16).transpose(2, 0, 1) - zero)
         labels.append(int(match[1]))
@@ -52,6 +49,19 @@ def arrays(members: dict[str, bytes], held: ZooEntry) -> dict[str, NDArray[Any]]
     if zero == 128:
         return {"x": x.astype(np.int8), "y": np.array(labels, np.uint16), "scale": np.array(1 / 128, np.float32)}
     return {"x": (x / 128).astype(np.float16), "y": np.array(labels, np.uint16)}  # exact: 8 bits and a power of two
+
+
+def pillow(where: str) -> Any:
+    """Pillow's ``Image``.
+
+    Raises:
+        ToolError: it is missing.
+    """
+    try:
+        from PIL import Image
+    except ImportError:
+        raise ToolError("needs pillow to read images", where=where, hint="pip install 'hwsim[zoo]'") from None
+    return Image
 
 
 def as_input(pixels: NDArray[np.uint8], name: str) -> NDArray[np.float32]:
