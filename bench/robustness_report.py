@@ -134,7 +134,7 @@ def _trained(job: Jobs) -> list[str]:
     for kind in known:
         held = [job(f"trained-{kind}-seed{seed}") for seed in job.seeds(kind)]
         cells = [str(len(held)), over([h["whole"]["columns"][0]["right"] / h["whole"]["n"] for h in held])]
-        cells.append(over([_attacked(h["whole"], "pgd", 0.1) for h in held]))
+        cells.append(over([_attacked(h["whole"], "pgd", 0.1) / h["whole"]["n"] for h in held]))
         rows.append([HARD[kind], *cells, *(_first_seed(held[0]) if held[0]["seed"] == 0 else ["–"] * 4)])
     head = ["network", "seeds", "clean", "**PGD 0.1**", "PGD 0.05", "PGD 0.2", "Square 0.1", "PGD 0.1 of float32"]
     text += table(head, rows)
@@ -156,13 +156,13 @@ def _first_seed(held: Found) -> list[str]:
     """Other strengths, Square, and what was made against the float network."""
     part, moved = held["part"], held["from_float"]
     kinds = (("pgd", 0.05), ("pgd", 0.2), ("square", 0.1))
-    own = [share(round(_attacked(part, kind, epsilon) * part["n"]), part["n"]) for kind, epsilon in kinds]
+    own = [share(_attacked(part, kind, epsilon), part["n"]) for kind, epsilon in kinds]
     return [*own, share(moved["right"], moved["n"])]
 
 
-def _attacked(held: Found, kind: str, epsilon: float) -> float:
-    row = next(r for r in held["attacks"] if r["kind"] == kind and r["epsilon"] == epsilon)
-    return float(row["right"] / held["n"])
+def _attacked(held: Found, kind: str, epsilon: float) -> int:
+    """Right answers under an attack."""
+    return int(next(r["right"] for r in held["attacks"] if r["kind"] == kind and r["epsilon"] == epsilon))
 
 
 def _attacks(job: Jobs) -> list[str]:
