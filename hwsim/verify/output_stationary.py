@@ -7,6 +7,7 @@ import os
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -99,8 +100,7 @@ def os_matmul(array: Array, a: Codes, b: Codes) -> tuple[Sums, int]:
     tiles_a = np.repeat(left, across, axis=0)
     tiles_w = np.ascontiguousarray(np.tile(right, (down, 1, 1)))
     script = os_script(array, tiles_a, tiles_w, np.zeros((down * across, k), np.int64))
-    bits = array.width("ACC_W")
-    got = run_replay(os_design(array), script.inputs, lanes=array.cols, bits=bits, sim=array.sim, seed=array.seed)
+    got = _replay(array, script)
     if len(got.cycles) != script.due.size or not got.known.all():
         raise ToolError(f"{len(got.cycles)} of {script.due.size} result rows came", where="array_os")
     sums = got.lanes.reshape(down, across, array.rows, array.cols)[:, :, ::-1].transpose(0, 2, 1, 3)
@@ -143,7 +143,7 @@ def _tiles(plan: Plan, rng: np.random.Generator, pauses: NDArray[np.int64], cuts
     if cuts is not None:
         script, due = _cut(script, np.asarray(cuts))
     with ThreadPoolExecutor(1) as beside:  # compiled code runs while Python is busy with the golden model
-        simulated = beside.submit(_replayed, array, script, whole=cuts is not None)
+        simulated = beside.submit(_in_parts if cuts is None else _replay, array, script)
         sums = golden(array.unit, a, w, zero)
         got = simulated.result()
     cycles = len(script.inputs["rst"])
@@ -155,34 +155,29 @@ def _tiles(plan: Plan, rng: np.random.Generator, pauses: NDArray[np.int64], cuts
         c=zero.reshape(-1, cols)[kept],
         sums=sums[:, ::-1].reshape(-1, cols)[kept],
     )
-
-    def run(upto: int, wave: Path | None = None) -> Any:
-        driven = {name: values[:upto] for name, values in script.inputs.items()}
-        bits = array.width("ACC_W")
-        return run_replay(os_design(array), driven, lanes=cols, bits=bits, sim=array.sim, seed=array.seed, wave=wave)
-
     outcome, when = compare_rows(array.unit, expected, got.cycles, got.lanes, got.known, cycles)
-    return outcome.recorded_by(lambda wave: run(min(when + 3, cycles), wave))
+    return outcome.recorded_by(lambda wave: _replay(array, script, slice(min(when + 3, cycles)), wave))
 
 
-def _replayed(array: Array, script: OsScript, *, whole: bool) -> ReplayRun:
+def _replay(array: Array, script: OsScript, part: slice = slice(None), wave: Path | None = None) -> ReplayRun:
+    """Run some cycles of a script."""
+    driven = {name: values[part] for name, values in script.inputs.items()}
+    bits = array.width("ACC_W")
+    return run_replay(os_design(array), driven, lanes=array.cols, bits=bits, sim=array.sim, seed=array.seed, wave=wave)
+
+
+def _in_parts(array: Array, script: OsScript) -> ReplayRun:
     """Run a script; a long one in parts on compiled arrays of their own, cut where a tile follows upon another."""
-    design, bits = os_design(array), array.width("ACC_W")
-    build(array.sim, design)
-
-    def run(part: slice) -> ReplayRun:
-        driven = {name: values[part] for name, values in script.inputs.items()}
-        return run_replay(design, driven, lanes=array.cols, bits=bits, sim=array.sim, seed=array.seed)
-
     tiles, cycles = len(script.due), len(script.inputs["rst"])
     parts = min(tiles, os.cpu_count() or 1)
-    if whole or parts == 1 or not SIMULATORS[array.sim].compiled or cycles < LONG_JOB:
-        return run(slice(None))
+    if parts == 1 or not SIMULATORS[array.sim].compiled or cycles < LONG_JOB:
+        return _replay(array, script)
     # a tile's last row is shown in the cycle that presents the next one's first k
     ends = [int(script.due[tiles * at // parts - 1, -1]) for at in range(1, parts)]
     slices = [slice(begin, end) for begin, end in zip([0, *ends], [*(end + 1 for end in ends), cycles], strict=True)]
+    build(array.sim, os_design(array))  # once, before the parts want it
     with ThreadPoolExecutor(parts) as pool:
-        found = list(pool.map(run, slices))
+        found = list(pool.map(partial(_replay, array, script), slices))
     return ReplayRun(
         cycles=np.concatenate([got.cycles + part.start for got, part in zip(found, slices, strict=True)]),
         lanes=np.concatenate([got.lanes for got in found]),
@@ -216,10 +211,10 @@ def _cut(script: OsScript, cuts: NDArray[np.int64]) -> tuple[OsScript, NDArray[n
 def output_stationary_pe(plan: Plan) -> Outcome:
     """One element driven at random, resets and drains among it: every output in every cycle."""
     array, rng = plan.array, plan.rng("output_stationary_pe")
-    bits = {"a": array.width("A_W"), "w": array.width("W_W"), "sum": array.width("ACC_W")}
-    cycles = PE_CYCLES
+    widths = {"a_in": array.width("A_W"), "w_in": array.width("W_W"), "sum_above": array.width("ACC_W")}
+    cycles, bits = PE_CYCLES, widths["sum_above"]
     a_codes, w_codes = finite_codes(array.unit)
-    most = (1 << (bits["sum"] - 1)) - 1
+    most = (1 << (bits - 1)) - 1
     driven = {
         "rst": rng.random(cycles) < 0.1,
         "drain": rng.random(cycles) < 0.2,
@@ -230,7 +225,6 @@ def output_stationary_pe(plan: Plan) -> Outcome:
         "sum_above": rng.choice([0, most, -most - 1, *rng.integers(-most, most, 5)], cycles),
     }
     driven["drain"][0] = True  # the sum is unknown until something enters it
-    widths = {"a_in": bits["a"], "w_in": bits["w"], "sum_above": bits["sum"]}
     inputs = {name: pack_lanes(held.astype(np.int64)[:, None], widths.get(name, 1)) for name, held in driven.items()}
     design = Design.of(PE, array.sources, pe_parameters(array.unit))
     shown = ("valid_out", "first_out", "a_out", "w_out", "sum")
@@ -250,9 +244,9 @@ def output_stationary_pe(plan: Plan) -> Outcome:
     wrong, first = np.zeros((cycles - 1, len(shown)), np.bool_), None
     for at, port in enumerate(shown):
         want = np.asarray(expected[port], np.int64)[:-1]
-        size = -(-bits["sum"] // 8) if port == "sum" else 1
+        size = -(-bits // 8) if port == "sum" else 1
         raw = np.ascontiguousarray(seen[port][1:, :size])
-        got = unpack_lanes(raw, 1, bits["sum"])[:, 0] if port == "sum" else raw[:, 0]
+        got = unpack_lanes(raw, 1, bits)[:, 0] if port == "sum" else raw[:, 0]
         wrong[:, at] = (got != want) | ~known[1:]
         cases = np.flatnonzero(wrong[:, at])
         if cases.size and (first is None or cases[0] < first[0]):
@@ -269,6 +263,7 @@ def output_stationary_pe(plan: Plan) -> Outcome:
 def _element(array: Array, driven: Mapping[str, NDArray[Any]]) -> tuple[NDArray[np.int64], list[str]]:
     """The sum after each cycle by the golden model, and the cycle's inputs in words."""
     held, sums, told = 0, [], []
+    kind = sum_dtype(array.width("ACC_W"))
     for at in range(len(driven["rst"])):
         a, w = driven["a_in"][at].reshape(1, 1), driven["w_in"][at].reshape(1, 1)
         start = 0 if driven["first_in"][at] else held
@@ -276,7 +271,7 @@ def _element(array: Array, driven: Mapping[str, NDArray[Any]]) -> tuple[NDArray[
         if driven["drain"][at]:
             held = int(driven["sum_above"][at])
         elif driven["valid_in"][at]:
-            held = int(golden(array.unit, a, w, np.full((1, 1), start, sum_dtype(array.width("ACC_W"))))[0, 0])
+            held = int(golden(array.unit, a, w, np.full((1, 1), start, kind))[0, 0])
         told.append(
             f"{marks or 'no control'}, sum_above={driven['sum_above'][at]}, {operands(array.unit, a[0], w[0], start)}"
         )
