@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwsim.verify.compiled import Compiled
+from hwsim.verify.drive import unpack_lanes
 from hwsim.verify.simulator import Design
 
 GAP_SHARE = 0.4
@@ -26,6 +27,7 @@ def run_acts(design: Design, job: dict[str, Any], seed: int, wave: Path | None =
     rng = np.random.default_rng([seed, len(job["acts"])])
     seen = _Seen(job["points"])
     acts, cycles = [], 0
+    signed = job["points"]["nan_scale"] is None  # else the bits of FP32 numbers
     with Compiled(design, seed=seed, wave=wave) as model:
         model.axis_reset(3)
         for act in job["acts"]:
@@ -44,10 +46,11 @@ def run_acts(design: Design, job: dict[str, Any], seed: int, wave: Path | None =
             out, when, trace, began, error = model.axis(w, (*a, user), pauses, cut=cut, wanted=len(wanted))
             seen.trace(trace, [value for row in wanted[: len(out)] for value in row])
             last = trace[when, 2] >> 2 & 1
-            signed = job["points"]["nan_scale"] is None
-            rows = [_lanes(beat, job["lanes"], job["bits"], signed) for beat in out]
+            rows = unpack_lanes(out, job["lanes"], job["bits"]).astype(np.int64)
+            rows = rows if signed else rows & ((1 << job["bits"]) - 1)
             beats = [
-                {"cycle": int(at), "row": row, "last": bool(end)} for at, row, end in zip(when, rows, last, strict=True)
+                {"cycle": int(at), "row": row, "last": bool(end)}
+                for at, row, end in zip(when, rows.tolist(), last, strict=True)
             ]
             if cut is not None:
                 seen.reset(began >= 0, len(out) > 0)
@@ -62,12 +65,6 @@ def _beats(folds: list[dict[str, Any]], key: str, size: int) -> tuple[NDArray[np
     raw = np.frombuffer(b"".join(word.to_bytes(size, "little") for word in words), np.uint8).reshape(-1, size)
     last = np.concatenate([np.arange(len(fold[key])) == len(fold[key]) - 1 for fold in folds])
     return raw, last.astype(np.uint8)
-
-
-def _lanes(beat: NDArray[np.uint8], lanes: int, bits: int, signed: bool) -> list[int]:
-    word = int.from_bytes(beat.tobytes(), "little")
-    parts = [word >> (lane * bits) & ((1 << bits) - 1) for lane in range(lanes)]
-    return [part - (1 << bits) if signed and part >> (bits - 1) else part for part in parts]
 
 
 class _Seen:
