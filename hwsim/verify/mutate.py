@@ -21,6 +21,7 @@ from typing import Any
 
 from hwsim.errors import DataError, ToolError, unknown
 from hwsim.verify.catalog import RTL_UNITS, array_parameters, pe_parameters, rtl_unit
+from hwsim.verify.checks import OUTPUT_STATIONARY
 from hwsim.verify.multipliers import MULTIPLIERS
 from hwsim.verify.mutants import SWITCH, Elaborated, Verdict, make, told, verdict
 from hwsim.verify.tile_engine import ENGINES, EnginePlan
@@ -48,7 +49,7 @@ class Subject:
 
 
 ARRAY_CHECKS = ("random_tiles", "gaps", "reset", "corner_tiles", "k_chain")
-OS_CHECKS = ("output_stationary", "output_stationary_reset", "output_stationary_pe")
+OS_CHECKS = tuple(check.__name__ for check in OUTPUT_STATIONARY)
 ENGINE_CHECKS = ("reloads", "resets", "packets", "malformed", "operands")
 DOT_CHECKS = ("random", "cancel", "corners")
 """The quick ones first."""
@@ -78,16 +79,9 @@ def _subjects() -> Iterator[Subject]:
         ("zero_point", "zero_point", None),
     ):
         yield _case(module, unit, checks)
-
+    engine = EnginePlan(ENGINES["mac_tile_axis"], (), "verilator", 0, 0).design()
     for module in ("tile_controller", "mac_tile_axis"):
-        what = Elaborated(module, "mac_tile_axis", engine_parameters())
-        yield Subject(what, "mac_tile_axis", ENGINE_CHECKS)
-
-
-def engine_parameters() -> Mapping[str, int | str]:
-    """Parameters of the tile engine that ``verify`` checks by that name."""
-    plan = EnginePlan(ENGINES["mac_tile_axis"], (), "verilator", 0, 0)
-    return dict(plan.design().parameters)
+        yield _of(module, engine.top, dict(engine.parameters), top=engine.top, checks=ENGINE_CHECKS)
 
 
 def _of(
