@@ -69,6 +69,12 @@ SUITES = {
         ("llama2_7b", "bf16", "1x1x512 16x1x2048 32x1x4096 1x2048x2048"),
         ("llama2_7b", "e4m3", "16x1x512"),
     ],
+    "wide": [
+        ("bert_large", "f16", "1x384x384 16x128x128 32x512x512"),
+        ("gpt2_medium", "f16", "1x1x512 8x512x512"),
+        ("llama32_1b", "bf16", "8x512x512"),
+        ("qwen2_7b", "bf16", "1x1x512 16x1x4096 1x1024x1024"),
+    ],
 }
 """Network, format, and its runs: batch x new tokens x context."""
 IMAGES = {
@@ -86,6 +92,7 @@ IMAGES = {
         ("vit_b_16", (1, 8, 64)),
         ("vit_l_16", (8,)),
     ],
+    "wide": [("efficientnet_b0", (1, 8, 64)), ("resnet18", (8, 64)), ("vit_l_16", (8,))],
     "short": [("resnet50", (8, 64)), ("vit_b_16", (8, 64)), ("mobilenet_v2", (8, 64))],
 }
 FORMS = ("eager", "folded", "channels_last", "folded_channels_last")
@@ -189,7 +196,7 @@ def networks(suite: str) -> Iterator[Made]:
     from torch.fx.experimental.optimization import fuse
 
     for name, batches in IMAGES[suite]:
-        forms = FORMS if suite != "other" else FORMS[2:3]
+        forms = FORMS[2:3] if suite in ("other", "wide") else FORMS
         for form in forms if not name.startswith("vit") else FORMS[:1]:
             net = torchvision.models.get_model(name).eval()
             net = fuse(net) if "folded" in form else net
