@@ -15,7 +15,7 @@ module round_float #(
 ) (
     input  wire signed [W-1:0]   sum,
     input  wire signed [15:0]    unit,
-    output reg         [CE+CM:0] d
+    output wire        [CE+CM:0] d
 );
 
     // an instance of a module that does not exist stops elaboration
@@ -28,54 +28,61 @@ module round_float #(
         end
     endgenerate
 
-    localparam BIAS  = (1 << (CE - 1)) - 1;
-    localparam LEAST = 1 - BIAS;       // exponent of the smallest normal d
-    localparam LAST  = (1 << CE) - 1;  // exponent field of what is not a number
-    localparam R_W   = W + DM + 2;     // of the sum as it is rounded
+    localparam BIAS = (1 << (CE - 1)) - 1;
+    localparam LOG  = $clog2(W);
+    localparam K_W  = DM + 2;           // what d keeps of a sum with its leading one on top, and the bit below
+    localparam S_W  = $clog2(K_W + 1);  // counts the places that such a sum goes down, as a subnormal d
+    localparam X_W  = W > K_W ? W : K_W;
+
+    // the leading one goes to the top: by 2**k places in step k, where as many bits on top are 0
+    wire [W-1:0]   magnitude = sum < 0 ? -sum : sum;
+    wire [LOG-1:0] zeros;
+    genvar k;
+    generate
+        for (k = LOG - 1; k >= 0; k = k - 1) begin : g_step
+            wire [W-1:0] from, moved;
+            if (k == LOG - 1) begin : g_first
+                assign from = magnitude;
+            end else begin : g_next
+                assign from = g_step[k+1].moved;
+            end
+            assign zeros[k] = ~|from[W-1-:(1<<k)];
+            assign moved    = zeros[k] ? {from[W-(1<<k)-1:0], {(1 << k) {1'b0}}} : from;
+        end
+    endgenerate
+
+    wire [X_W-1:0] top;
+    wire           tail;  // something is below the bits kept
+    wire           any = top[X_W-1];
+    generate
+        if (W > K_W) begin : g_long
+            assign top  = g_step[0].moved;
+            assign tail = |top[X_W-K_W-1:0];
+        end else begin : g_short
+            assign top  = g_step[0].moved << (X_W - W);
+            assign tail = 1'b0;
+        end
+    endgenerate
 
     /* verilator lint_off WIDTH */
-    integer k, lead, exponent, shift;
-    reg [W-1:0]     magnitude;
-    reg [R_W-1:0]   low;
-    /* verilator lint_off UNUSEDSIGNAL */
-    reg [R_W-1:0]   scaled;  // has no bits above DM: the leading one is there or below
-    /* verilator lint_on UNUSEDSIGNAL */
-    reg [CE+DM:0]   rounded;
+    localparam signed [16:0] MOST = BIAS, LEAST = 1 - BIAS;  // exponents of normal numbers
+    wire signed [16:0] exponent = unit + $signed(W - 1) - $signed({1'b0, zeros});
+    wire               tiny     = exponent < LEAST;
+    wire [S_W-1:0]     down     = !tiny ? 0 : exponent < LEAST - K_W ? K_W : LEAST - exponent;
+    wire [2*K_W-1:0]   placed   = {top[X_W-1-:K_W], {K_W{1'b0}}} >> down;
+    wire [DM:0]        kept     = placed[2*K_W-1-:DM+1];
+    wire               half     = placed[K_W];
+    wire               below    = tail | |placed[K_W-1:0];
+    wire               up       = NEAREST == 1 && half && (kept[0] || below);
 
-    always @* begin
-        magnitude = sum < 0 ? -sum : sum;
-        lead      = 0;
-        exponent  = LEAST;
-        shift     = 0;
-        low       = 0;
-        scaled    = 0;
-        rounded   = 0;
-        d         = 0;
-        if (magnitude != 0) begin  // a zero needs none of this, and nothing in it switches
-            for (k = 0; k < W; k = k + 1) if (magnitude[k]) lead = k;
-            exponent = unit + lead < LEAST ? LEAST : unit + lead;
-            shift = exponent - DM - unit;  // the last bit kept, in bits of the sum
-            low   = {{(R_W - W) {1'b0}}, magnitude};
-            if (shift <= 0) begin
-                scaled = low << -shift;
-                low    = 0;
-            end else if (shift > W) begin
-                scaled = 0;
-                low    = low != 0;  // less than half of the last bit: only that it is there counts
-            end else begin
-                scaled = low >> shift;
-                low    = low << (R_W - shift);
-            end
-            rounded = scaled[DM:0];
-            if (NEAREST == 1 && low[R_W-1] && (scaled[0] || low[R_W-2:0] != 0)) rounded = rounded + 1;
-            rounded = rounded + ((exponent + BIAS - 1) << DM);
-
-            if (exponent > BIAS || rounded >> DM >= LAST) d = {sum < 0, {CE{1'b1}}, {CM{1'b0}}};
-            else if (rounded != 0)
-                d = {sum < 0, {CM{1'b0}}, rounded[CE+DM-1:0]} << (CM - DM) | {sum < 0, {(CE + CM) {1'b0}}};
-        end
-    end
+    // the leading one of a normal number adds 1 to its exponent's field, and so does a carry out of its mantissa
+    wire [CE-1:0]    field   = tiny || !any ? 0 : exponent + (BIAS - 1);
+    wire [CE+DM-1:0] rounded = {field, {DM{1'b0}}} + kept + up;
     /* verilator lint_on WIDTH */
+
+    wire minus = sum < 0;
+    assign d = any && exponent > MOST ? {minus, {CE{1'b1}}, {CM{1'b0}}} :
+        {minus && rounded != 0, rounded, {(CM - DM) {1'b0}}};
 
 endmodule
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -158,7 +159,9 @@ def mutate_(modules: tuple[str, ...], mutants: int, jobs: int, as_json: bool) ->
     """Change a module in many small ways and see that each is found. The exit status is 1 below 97 %."""
     from hwsim.verify.mutate import mutate, subjects
 
-    found = [mutate(module, mutants=mutants, jobs=jobs) for module in _told(modules or tuple(subjects()), "module")]
+    say = partial(click.echo, err=True)
+    named = _told(modules or tuple(subjects()), "module")
+    found = [mutate(module, mutants=mutants, jobs=jobs, say=say) for module in named]
     columns: list[tuple[str, Callable[[Any], str]]] = [
         ("module", lambda row: row.module),
         ("checked as", lambda row: row.unit),

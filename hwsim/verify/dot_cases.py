@@ -19,6 +19,8 @@ from hwsim.verify.result import Point
 
 PAIRED_BITS = 8
 """Up to so many bits every pair of operands is driven."""
+INFINITY = {"fp32": 0x7F800000, "fp16": 0x7C00}
+"""Code of infinity, which is also the field of the exponent."""
 
 
 def forms_dot(unit: MatrixUnit) -> bool:
@@ -38,9 +40,9 @@ def dot_unit(unit: MatrixUnit) -> CaseUnit:
     scaled = unit if isinstance(unit, ScaledFusedUnit) else None
     size = unit.accumulator_dtype.itemsize * 8
     bits = {fmt: _bits(fmt) for fmt in (unit.a_format, unit.b_format)}
+    blocks = 0 if scaled is None else scaled.products // scaled.block_size
     inputs = [Port(name, bits[fmt], unit.products, fmt) for name, fmt in (("a", unit.a_format), ("b", unit.b_format))]
     if scaled is not None:
-        blocks = scaled.products // scaled.block_size
         inputs += [Port(name, 8, blocks, scaled.scale_format) for name in ("sa", "sb")]
     inputs.append(Port("c", size, fmt=unit.accumulator))
     output = Port("d", size, fmt=unit.accumulator)
@@ -61,7 +63,7 @@ def dot_unit(unit: MatrixUnit) -> CaseUnit:
 
     def finish(values: dict[str, NDArray[Any]], rng: np.random.Generator) -> dict[str, NDArray[Any]]:
         if scaled is not None and "sa" not in values:
-            shape = (len(values["a"]), scaled.products // scaled.block_size)
+            shape = (len(values["a"]), blocks)
             values |= {name: _scales(rng, scaled.scale_format, shape) for name in ("sa", "sb")}
         return {port.name: values[port.name] for port in inputs}
 
@@ -123,7 +125,6 @@ def dot_unit(unit: MatrixUnit) -> CaseUnit:
         case, lane = np.arange(count), rng.integers(0, unit.products, count)
         made["a"][case, lane] = np.where(rng.random(count) < 0.3, 0, made["a"][case, rng.permuted(lane)])
         if scaled is not None:
-            blocks = scaled.products // scaled.block_size
             for name in ("sa", "sb"):
                 made[name] = _scales(rng, scaled.scale_format, (count, blocks))
                 made[name][:, blocks - blocks // 2 :] = made[name][:, : blocks // 2]
@@ -132,7 +133,7 @@ def dot_unit(unit: MatrixUnit) -> CaseUnit:
             with np.errstate(invalid="ignore"):
                 stored = _values(scaled.scale_format)[made["sa"]] * _values(scaled.scale_format)[made["sb"]]
             products = products * np.repeat(np.nan_to_num(stored), scaled.block_size, axis=1)
-        top, field = 1 << (size - 1), {"fp32": 0x7F800000, "fp16": 0x7C00}[unit.accumulator]
+        top, field = 1 << (size - 1), INFINITY[unit.accumulator]
         near = _floats(-products.sum(axis=1), unit.accumulator) + rng.integers(-2, 3, count)
         kind, any_sign = rng.integers(0, 4, count), rng.integers(0, 2, count) * top
         least = rng.integers(0, top, count) >> rng.integers(0, size - 1, count) | any_sign
@@ -179,7 +180,7 @@ def _points(unit: FusedUnit, values: Values, d: NDArray[np.int64]) -> tuple[Poin
     a, b, c = (values[name].astype(np.int64) for name in ("a", "b", "c"))
     top = unit.accumulator_dtype.itemsize * 8 - 1
     low = (1 << top) - 1
-    field = {"fp32": 0x7F800000, "fp16": 0x7C00}[unit.accumulator]
+    field = INFINITY[unit.accumulator]
     with np.errstate(invalid="ignore"):  # 0 times infinity
         products = _values(unit.a_format)[a] * _values(unit.b_format)[b]
         zero = np.nansum(products, axis=1) == 0
@@ -251,16 +252,10 @@ def _mantissa(fmt: str) -> int:
 
 def _extremes(fmt: str) -> NDArray[np.int64]:
     """Codes of both zeros, the least and largest subnormal and normal numbers of both signs, 1, infinity, NaN."""
-    from hwsim.numerics import formats
-    from hwsim.numerics.format import FloatLayout, Format
-
-    entry = formats[fmt]
-    assert isinstance(entry, Format)
-    assert isinstance(entry.layout, FloatLayout)
-    values, half = _values(fmt), 1 << (entry.bits - 1)
+    values, half = _values(fmt), 1 << (_bits(fmt) - 1)
     finite = np.flatnonzero(np.isfinite(values[:half]))
     one = int(np.flatnonzero(values[:half] == 1)[0])
-    step = 1 << entry.layout.mantissa_bits
+    step = 1 << _mantissa(fmt)
     positive = {0, 1, step - 1, step, one, int(finite[-1]), *np.flatnonzero(~np.isfinite(values[:half]))[:2].tolist()}
     return np.array(sorted({*positive, *(code | half for code in positive)}), np.int64)
 
@@ -274,10 +269,9 @@ def _sums(unit: FusedUnit) -> NDArray[np.int64]:
 
 
 def _floats(x: NDArray[np.float64], accumulator: str) -> NDArray[np.int64]:
-    if accumulator == "fp16":
-        with np.errstate(over="ignore"):
-            return x.astype(np.float16).view(np.uint16).astype(np.int64)
-    return x.astype(np.float32).view(np.uint32).astype(np.int64)
+    number, code = (np.float16, np.uint16) if accumulator == "fp16" else (np.float32, np.uint32)
+    with np.errstate(over="ignore"):
+        return x.astype(number).view(code).astype(np.int64)
 
 
 def _scales(rng: np.random.Generator, fmt: str, shape: tuple[int, ...]) -> NDArray[np.int64]:

@@ -148,9 +148,11 @@ def mutate(
     mutants: int = MUTANTS,
     seed: int = 1,
     jobs: int = 1,
-    on_mutant: Callable[[int, int], None] | None = None,
+    say: Callable[[str], None] = lambda line: None,
 ) -> MutationReport:
     """Mutate one module and look for every mutant, in ``jobs`` processes at the same time.
+
+    ``say`` is told how many the checks passed, then of each what its proof says.
 
     Raises:
         DataError: no such module. ToolError: Yosys, Verilator or a compiler is missing; or the module fails its checks
@@ -166,16 +168,16 @@ def mutate(
         bad = home / f"{name}.v"
         if not _passes(subject, bad, 0):
             raise ToolError("the module fails its checks before anything is changed", where=f"module {name}")
-        lived = []
         with _workers(min(jobs, len(changes))) as each:
-            for at, passed in enumerate(each(partial(_passes, subject, bad), range(1, len(changes) + 1)), 1):
-                if passed:
-                    lived.append(changes[at - 1])
-                if on_mutant is not None:
-                    on_mutant(at, len(changes))
-            said = list(each(partial(verdict, home=home, cycles=subject.what.cycles), lived))
-    survivors = tuple(Survivor(told(change), found) for change, found in zip(lived, said, strict=True))
-    return MutationReport(name, subject.unit, len(changes), len(changes) - len(lived), survivors)
+            passed = each(partial(_passes, subject, bad), range(1, len(changes) + 1))
+            lived = [change for change, lives in zip(changes, passed, strict=True) if lives]
+            say(f"{name}: {len(lived)} of {len(changes)} mutants pass every check")
+            survivors = []
+            said = each(partial(verdict, home=home, cycles=subject.what.cycles), lived)
+            for change, found in zip(lived, said, strict=True):
+                survivors.append(Survivor(told(change), found))
+                say(f"{name}: {found}: {survivors[-1].change}")
+    return MutationReport(name, subject.unit, len(changes), len(changes) - len(lived), tuple(survivors))
 
 
 @contextmanager

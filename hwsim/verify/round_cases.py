@@ -33,7 +33,18 @@ def rounding() -> CaseUnit:
         size = np.where(rng.random(count) < 0.5, size & kept, size)
         size = np.where(rng.random(count) < 0.3, size | (1 << length) >> 1, size) + rng.integers(-1, 2, count)
         place = rng.integers(least - 3, (1 << (exponent - 1)) + 4, count)  # of the leading bit
-        return columns(sum=np.where(rng.random(count) < 0.5, size, -size), unit=place - length)
+        # one of eight far past an end, by each power of two that the port holds
+        far = (1 << rng.integers(0, 15, count)) * rng.choice([-1, 1], count)
+        unit = np.where(rng.random(count) < 0.125, far, place - length)
+        return columns(sum=np.where(rng.random(count) < 0.5, size, -size), unit=unit)
+
+    def ends(rng: np.random.Generator, count: int) -> dict[str, NDArray[Any]]:
+        """The least and the largest sums, of every power of two and next to it, at the ends of what the port holds."""
+        power = 1 << np.arange(SUM_BITS - 1)
+        sums = np.unique(np.concatenate([power, -power, power - 1, 1 - power, -2 * power[-1:], [2 * power[-1] - 1]]))
+        held = [-(1 << 15), 1 - (1 << 15), (1 << 15) - 2, (1 << 15) - 1]
+        size, unit = np.meshgrid(sums, [*held, *range(least - SUM_BITS, 1 << (exponent - 1))], indexing="ij")
+        return columns(sum=size.ravel(), unit=unit.ravel())
 
     def ties(rng: np.random.Generator, count: int) -> dict[str, NDArray[Any]]:
         """Each code of one binade, halfway to the next, a little below and above; subnormal, normal and the last."""
@@ -49,7 +60,8 @@ def rounding() -> CaseUnit:
     def golden(values: Values) -> dict[str, NDArray[Any]]:
         from hwsim.numerics import encode
 
-        exact = np.ldexp(values["sum"][:, 0].astype(np.float64), values["unit"][:, 0].astype(np.int64))
+        with np.errstate(over="ignore"):
+            exact = np.ldexp(values["sum"][:, 0].astype(np.float64), values["unit"][:, 0].astype(np.int64))
         d = encode(exact, "fp16", overflow="inf").astype(np.int64)
         d[d & ((1 << (exponent + mantissa)) - 1) == 0] = 0  # the module knows no negative zero
         return {"d": d.reshape(-1, 1)}
@@ -69,7 +81,7 @@ def rounding() -> CaseUnit:
         parameters={"W": SUM_BITS, "CE": exponent, "CM": mantissa, "DM": mantissa, "NEAREST": 1},
         inputs=(Port("sum", SUM_BITS, signed=True), Port("unit", 16, signed=True)),
         outputs=(Port("d", entry.bits, fmt="fp16"),),
-        checks={"random": draw, "ties": ties},
+        checks={"random": draw, "ends": ends, "ties": ties},
         golden=golden,
         points=points,
         rows={},
