@@ -50,7 +50,7 @@ objectives: [accuracy, latency_s, energy_j]
 constraints:
   power_w: {max: 1}
 """
-POINTS_A_WORKER = 1000
+POINTS_A_WORKER = 2000
 ENVIRONMENT = {**os.environ, "NUMBA_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 
 

@@ -6,8 +6,11 @@ that takes its worker down each time is recorded as failed.
 
 from __future__ import annotations
 
+import math
 import os
 import signal
+import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -23,6 +26,10 @@ Jobs = Mapping[str, Point]
 
 AGAIN = 2
 """Times that a job is given to a cluster again when dask gives it up, after four dead workers."""
+AHEAD = 3
+"""Tasks that a cluster holds for each thread, so that none waits for the next."""
+TASK_S = 0.2
+"""What a task of several points may take; a point that takes longer is a task of its own."""
 ANSWER_S = 10
 """Seconds that a scheduler has to answer."""
 
@@ -128,34 +135,62 @@ class Cluster:
         self._scheduler = scheduler
 
     def run(self, ask: Ask, jobs: Jobs) -> Iterator[tuple[str, Outcome]]:
-        """Outcomes of the jobs, as they come; dask tries a job on other workers when one dies."""
+        """Outcomes of the jobs, as they come; dask tries a task on other workers when one dies.
+
+        A task holds as many points as take about ``TASK_S``: a scheduler spends a millisecond on each task.
+        """
         from distributed import KilledWorker, as_completed
 
-        named = {self._client.submit(ask, point, pure=False): key for key, point in jobs.items()}
-        left = dict.fromkeys(jobs, AGAIN)
-        coming = as_completed(list(named), loop=self._client.loop)
-        for future in coming:
-            key = named[future]
+        waiting, left = deque(jobs), dict.fromkeys(jobs, AGAIN)
+        held: dict[Any, list[str]] = {}
+        coming = as_completed(loop=self._client.loop)
+
+        def give(keys: list[str]) -> None:
+            future = self._client.submit(_timed, ask, [jobs[key] for key in keys], pure=False)
+            held[future] = keys
+            coming.add(future)
+
+        threads, counted, point_s = self._threads(), time.monotonic(), TASK_S
+        while waiting or held:
+            while waiting and len(held) < AHEAD * threads:
+                share = math.ceil(len(waiting) / (AHEAD * threads))  # no worker ends long after the others
+                size = max(1, min(round(TASK_S / point_s), share))
+                give([waiting.popleft() for _ in range(min(size, len(waiting)))])
+            future = next(coming)
+            keys = held.pop(future)
             try:
-                outcome = future.result()
-            except KilledWorker:
-                if left[key]:  # dask blames every job that a dead worker held; this one may have been there by chance
-                    left[key] -= 1
-                    again = self._client.submit(ask, jobs[key], pure=False)
-                    named[again] = key
-                    coming.add(again)
-                    continue
-                outcome = Outcome(error=_DIED)
+                outcomes, took = future.result()
+                point_s = max(took / len(keys), 1e-6)
+            except KilledWorker:  # dask blames every task that a dead worker held; its points go on one by one
+                lost = [key for key in keys if not left[key]]
+                for key in keys:
+                    if left[key]:
+                        left[key] -= 1
+                        give([key])
+                keys, outcomes = lost, [Outcome(error=_DIED)] * len(lost)
             except Exception as error:
                 raise ToolError(
                     f"the cluster failed: {error}", where=self._scheduler, hint="run the same command again to go on"
                 ) from None
-            yield key, outcome
+            yield from zip(keys, outcomes, strict=True)
             future.release()
+            if time.monotonic() - counted > 1:  # workers come and go
+                threads, counted = self._threads(), time.monotonic()
+
+    def _threads(self) -> int:
+        """Threads of all workers, at least one."""
+        held: dict[str, int] = self._client.nthreads()
+        return max(1, sum(held.values()))
 
     def close(self) -> None:
         """Leave the cluster; it stays up."""
         self._client.close()
+
+
+def _timed(ask: Ask, points: list[Point]) -> tuple[list[Outcome], float]:
+    """Outcomes, and the seconds that they took."""
+    begun = time.perf_counter()
+    return [ask(point) for point in points], time.perf_counter() - begun
 
 
 def _keyed(ask: Ask, key: str, point: Point) -> tuple[str, Outcome]:

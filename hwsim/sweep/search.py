@@ -25,7 +25,8 @@ Values = Mapping[str, float] | None
 
 Search = Generator[list[dict[str, Scalar]], Sequence[Values], None]
 
-_ROUND = 1024
+_ROUND = 1 << 16
+"""Points that a search without answers proposes together: workers wait for each other at the end of a round."""
 
 
 def search(spec: Spec) -> Search:
