@@ -65,10 +65,13 @@ module round_float #(
     endgenerate
 
     /* verilator lint_off WIDTH */
-    localparam signed [16:0] MOST = BIAS, LEAST = 1 - BIAS;  // exponents of normal numbers
-    wire signed [16:0] exponent = unit + $signed(W - 1) - $signed({1'b0, zeros});
+    localparam signed [16:0] MOST = BIAS, LEAST = 1 - BIAS, VANISHED = LEAST - K_W, TOP = W - 1;
+    localparam [S_W-1:0] ALL  = K_W;
+    localparam [CE-1:0]  LESS = BIAS - 1;
+    wire signed [16:0] exponent = {unit[15], unit} + TOP - {{(17 - LOG) {1'b0}}, zeros};
     wire               tiny     = exponent < LEAST;
-    wire [S_W-1:0]     down     = !tiny ? 0 : exponent < LEAST - K_W ? K_W : LEAST - exponent;
+    wire [S_W-1:0]     short    = LEAST[S_W-1:0] - exponent[S_W-1:0];
+    wire [S_W-1:0]     down     = !tiny ? 0 : exponent < VANISHED ? ALL : short;
     wire [2*K_W-1:0]   placed   = {top[X_W-1-:K_W], {K_W{1'b0}}} >> down;
     wire [DM:0]        kept     = placed[2*K_W-1-:DM+1];
     wire               half     = placed[K_W];
@@ -76,7 +79,7 @@ module round_float #(
     wire               up       = NEAREST == 1 && half && (kept[0] || below);
 
     // the leading one of a normal number adds 1 to its exponent's field, and so does a carry out of its mantissa
-    wire [CE-1:0]    field   = tiny || !any ? 0 : exponent + (BIAS - 1);
+    wire [CE-1:0]    field   = tiny || !any ? 0 : exponent[CE-1:0] + LESS;
     wire [CE+DM-1:0] rounded = {field, {DM{1'b0}}} + kept + up;
     /* verilator lint_on WIDTH */
 

@@ -57,6 +57,18 @@ def rounding() -> CaseUnit:
         ]
         return {name: np.concatenate([part[name] for part in found]) for name in found[0]}
 
+    def lone(rng: np.random.Generator, count: int) -> dict[str, NDArray[Any]]:
+        """Ties but for one bit, anywhere below: of subnormal numbers of every length, and of normal ones."""
+        count *= 4
+        kept = rng.integers(0, mantissa + 2, count)  # bits of d
+        kept = np.where(rng.random(count) < 0.3, mantissa + 1, kept)
+        below = SUM_BITS - 2 - kept
+        code = rng.integers(0, 1 << kept) | (1 << kept) >> 1
+        bit = 1 << rng.integers(0, below) >> rng.integers(0, 2, count)
+        size = (2 * code + 1 << below) + bit
+        last = np.where(kept <= mantissa, least, rng.integers(least, 6, count))  # exponent of d's last bit
+        return columns(sum=np.where(rng.random(count) < 0.5, size, -size), unit=last - 1 - below)
+
     def golden(values: Values) -> dict[str, NDArray[Any]]:
         from hwsim.numerics import encode
 
@@ -81,7 +93,7 @@ def rounding() -> CaseUnit:
         parameters={"W": SUM_BITS, "CE": exponent, "CM": mantissa, "DM": mantissa, "NEAREST": 1},
         inputs=(Port("sum", SUM_BITS, signed=True), Port("unit", 16, signed=True)),
         outputs=(Port("d", entry.bits, fmt="fp16"),),
-        checks={"random": draw, "ends": ends, "ties": ties},
+        checks={"random": draw, "ends": ends, "lone": lone, "ties": ties},
         golden=golden,
         points=points,
         rows={},
