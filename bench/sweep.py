@@ -43,8 +43,8 @@ limit: 20
 space:
   model: mnist-cnn
   target: hwsim-int4-ws16
-  calibrator: [minmax, percentile, mse, kl]
-  machine.rows: [8, 12, 16, 24, 32]
+  calibrator: [minmax, percentile]
+  machine.rows: [8, 12, 16, 24, 32, 48, 64, 96, 128, 160]
   machine.clock_hz: {from: 1.0e+8, to: 1.0e+9, step: 1.0e+8}
 objectives: [accuracy, latency_s, energy_j]
 constraints:
