@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from math import ceil
+from math import ceil, inf
 from typing import TYPE_CHECKING
 
 from hwsim.errors import TargetError
@@ -32,7 +32,7 @@ from hwsim.perf.machine import (
 from hwsim.perf.result import LayerEstimate
 from hwsim.perf.sizes import bits_per_element
 from hwsim.perf.systolic import DATAFLOWS, Cube, Dataflow, Packed, ceil_div
-from hwsim.perf.tiling import operand_traffic
+from hwsim.perf.tiling import Traffic, operand_traffic
 
 if TYPE_CHECKING:
     from hwsim.target import Precision, SystolicMachine, Target
@@ -110,7 +110,7 @@ class ArrayMachine:
     def matrix(self, work: MatrixWork, place: Placement, table: EnergyTable) -> LayerEstimate:
         """Time and count one product; see the module for what is and is not in it."""
         place, host = self._host(work, place)
-        plan = self._best_plan(work, place)
+        plan = self._best_plan(work, place, table)
         timing = plan.timing
         late = host + (self._tail(plan.split, work.k) if self.spec.barrier else 0)
         timing = Timing(timing.cycles + late, timing.compute_cycles, timing.bound)
@@ -183,12 +183,13 @@ class ArrayMachine:
         rows = split.m % height or height
         return ceil_div(rows * width * RESULT_OPERATIONS * self.cores, self.vector_rate)
 
-    def _best_plan(self, work: MatrixWork, place: Placement) -> Plan:
-        """The fastest split; layers of the same sizes share it."""
+    def _best_plan(self, work: MatrixWork, place: Placement, table: EnergyTable) -> Plan:
+        """The fastest split and tiling, of equals the one whose bytes cost least; layers of the same sizes share it."""
         key = (replace(work, name=""), place)
         if key not in self.plans:
-            plans = (self._plan(work, split, place) for split in dict.fromkeys(self._splits(work)))
-            self.plans[key] = min(plans, key=lambda plan: (plan.timing.cycles, plan.into_cores))
+            splits = dict.fromkeys(self._splits(work))
+            plans = (plan for split in splits for plan in self._plans(work, split, place))
+            self.plans[key] = min(plans, key=lambda plan: (plan.timing.cycles, _bytes_pj(plan, table)))
         return self.plans[key]
 
     def _splits(self, work: MatrixWork) -> Iterator[Split]:
@@ -202,17 +203,30 @@ class ArrayMachine:
             n = min(work.n, ceil_div(ceil_div(work.n, step_n), available // parts_m) * step_n)
             yield Split(work.groups * ceil_div(work.m, m) * ceil_div(work.n, n), rounds, m, n)
 
-    def _plan(self, work: MatrixWork, split: Split, place: Placement) -> Plan:
-        flow = self._flow(work)
-        compute = split.rounds * flow.cycles(split.m, split.n, work.k, self.accumulators)
-        compute = max(compute, self._expanding(work, split))
-        into_cores, dram = self._traffic(work, split, place)
-        shared = into_cores + output_bytes(work) if self.spec.shared else 0
+    def _plans(self, work: MatrixWork, split: Split, place: Placement) -> Iterator[Plan]:
+        """A split with each tiling that may be the best: fewest cycles first, until nothing is read twice or the array
+        alone takes longer than a plan before."""
+        expanding = self._expanding(work, split)
         first = self._first_bytes(split, bits_per_element(work.input_format), weight_bits(work))
-        return Plan(split, self._overlap(compute, dram, shared, first), into_cores, shared, dram)
+        least = input_bytes(work) + self._weight_bytes(work)
+        longest = inf
+        for tiling in self._flow(work).tilings(split.m, split.n, work.k, self.accumulators):
+            compute = max(split.rounds * tiling.cycles, expanding)
+            if compute > longest:
+                return
+            for into_cores, dram in self._traffic(work, split, place, tiling.tile):
+                shared = into_cores + output_bytes(work) if self.spec.shared else 0
+                timing = self._overlap(compute, dram, shared, first)
+                longest = min(longest, timing.cycles)
+                yield Plan(split, timing, into_cores, shared, dram)
+                if into_cores <= least:
+                    return
 
-    def _traffic(self, work: MatrixWork, split: Split, place: Placement) -> tuple[int, int]:
-        """Operand bytes into the cores, and all bytes over the memory interface."""
+    def _traffic(
+        self, work: MatrixWork, split: Split, place: Placement, tile: tuple[int, int]
+    ) -> Iterator[tuple[int, int]]:
+        """Operand bytes into the cores, and all bytes over the memory interface, with result tiles of (m, n), for each
+        order in which operands may be read."""
         inputs, weights = input_bytes(work), self._weight_bytes(work)
         per_core = operand_traffic(
             split.m,
@@ -221,27 +235,28 @@ class ArrayMachine:
             max(1, weights * split.n // (work.groups * work.n)),
             activation_capacity=self.activation_capacity,
             weight_capacity=self.weight_capacity,
-            tile=self.flow.result_tile(split.m, split.n, work.k, self.accumulators),
+            tile=tile,
         )
-        read_in = max(inputs, per_core.activations * split.products)
-        read_weights = max(weights, per_core.weights * split.products)
-        into_cores = read_in + read_weights
-        if self.spec.shared is not None:
-            half = self.spec.shared.capacity_bytes.value // 2
-            above = operand_traffic(
-                work.m,
-                work.n,
-                inputs,
-                weights,
-                activation_capacity=half,
-                weight_capacity=half,
-                tile=(max(1, work.m // 2), max(1, work.n // 2)),
-            )
-            read_in, read_weights = min(read_in, above.activations), min(read_weights, above.weights)
-        if place.weights_resident if work.weights_static else place.input_resident:
-            read_weights = 0
-        dram = (0 if place.input_resident else read_in) + read_weights
-        return into_cores, dram + (0 if place.output_resident else output_bytes(work))
+        stays = place.weights_resident if work.weights_static else place.input_resident
+        written = 0 if place.output_resident else output_bytes(work)
+        for choice in per_core:
+            read_in = max(inputs, choice.activations * split.products)
+            read_weights = max(weights, choice.weights * split.products)
+            for above in self._above(work, inputs, weights):
+                again_in = min(read_in, above.activations) if above else read_in
+                again_weights = min(read_weights, above.weights) if above else read_weights
+                dram = (0 if place.input_resident else again_in) + (0 if stays else again_weights)
+                yield read_in + read_weights, dram + written
+
+    def _above(self, work: MatrixWork, inputs: int, weights: int) -> tuple[Traffic | None, ...]:
+        """Ways to read the operands into the shared memory; none where there is no such memory."""
+        if self.spec.shared is None:
+            return (None,)
+        half = self.spec.shared.capacity_bytes.value // 2
+        tile = max(1, work.m // 2), max(1, work.n // 2)
+        return operand_traffic(
+            work.m, work.n, inputs, weights, activation_capacity=half, weight_capacity=half, tile=tile
+        )
 
     def _weight_bytes(self, work: MatrixWork) -> int:
         """Bytes of the second operand as moved, zeros that fill tiles included."""
@@ -274,6 +289,11 @@ class ArrayMachine:
         self, work: MatrixWork | VectorWork, timing: Timing, counts: ActionCounts, table: EnergyTable, peak: float
     ) -> LayerEstimate:
         return row(work, timing, counts, table, clock_hz=self.clock_hz, peak_per_cycle=peak)
+
+
+def _bytes_pj(plan: Plan, table: EnergyTable) -> float:
+    pj = table.pj
+    return plan.into_cores * pj["scratchpad_bytes"] + plan.shared * pj["shared_bytes"] + plan.dram * pj["dram_bytes"]
 
 
 def _dataflow(target: Target, spec: SystolicMachine, precision: Precision) -> Dataflow:

@@ -7,7 +7,7 @@ its totals are indices of the last cycle; output-stationary folds also drain, ``
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -20,6 +20,14 @@ class Words:
     activations: int
     weights: int
     partial_sums: int
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Tiling:
+    """A product in result tiles of (m, n), and its cycles."""
+
+    cycles: int
+    tile: tuple[int, int]
 
 
 class Dataflow(Protocol):
@@ -39,7 +47,10 @@ class Dataflow(Protocol):
         """Activations and weights that must be there before the first useful cycle."""
 
     def result_tile(self, m: int, n: int, k: int, accumulators: int) -> tuple[int, int]:
-        """The (m, n) part of the product whose sums are finished before another part starts."""
+        """The (m, n) part of the product whose sums are finished before another part starts, at least cycles."""
+
+    def tilings(self, m: int, n: int, k: int, accumulators: int) -> Sequence[Tiling]:
+        """The choices of such a part that no other beats in both sides, fewest cycles first."""
 
     def granule(self) -> tuple[int, int]:
         """Steps of m and n by which a product is best cut among cores."""
@@ -95,6 +106,9 @@ class WeightStationary:
         height = m if k <= self.rows else min(m, max(1, accumulators // self.cols))
         return height, min(n, self.cols)
 
+    def tilings(self, m: int, n: int, k: int, accumulators: int) -> Sequence[Tiling]:
+        return (Tiling(self.cycles(m, n, k, accumulators), self.result_tile(m, n, k, accumulators)),)
+
     def granule(self) -> tuple[int, int]:
         return 1, self.cols
 
@@ -126,6 +140,9 @@ class InputStationary:
     def result_tile(self, m: int, n: int, k: int, accumulators: int) -> tuple[int, int]:
         tile_n, tile_m = self._mirror().result_tile(n, m, k, accumulators)
         return tile_m, tile_n
+
+    def tilings(self, m: int, n: int, k: int, accumulators: int) -> Sequence[Tiling]:
+        return (Tiling(self.cycles(m, n, k, accumulators), self.result_tile(m, n, k, accumulators)),)
 
     def granule(self) -> tuple[int, int]:
         return self.cols, 1
@@ -161,6 +178,9 @@ class OutputStationary:
     def result_tile(self, m: int, n: int, k: int, accumulators: int) -> tuple[int, int]:
         return min(m, self.rows), min(n, self.cols)
 
+    def tilings(self, m: int, n: int, k: int, accumulators: int) -> Sequence[Tiling]:
+        return (Tiling(self.cycles(m, n, k, accumulators), self.result_tile(m, n, k, accumulators)),)
+
     def granule(self) -> tuple[int, int]:
         return self.rows, self.cols
 
@@ -183,9 +203,7 @@ class Cube:
         return self.m0 * self.k0 * self.n0
 
     def cycles(self, m: int, n: int, k: int, accumulators: int) -> int:
-        blocks = ceil_div(m, self.m0) * ceil_div(n, self.n0) * ceil_div(k, self.k0)
-        height, width = self.result_tile(m, n, k, accumulators)
-        return blocks + self.pipeline * ceil_div(m, height) * ceil_div(n, width)
+        return self.tilings(m, n, k, accumulators)[0].cycles
 
     def words(self, m: int, n: int, k: int) -> Words:
         return Words(m * k * ceil_div(n, self.n0), k * n * ceil_div(m, self.m0), m * n * ceil_div(k, self.k0))
@@ -194,11 +212,23 @@ class Cube:
         return self.m0 * self.k0, self.k0 * self.n0
 
     def result_tile(self, m: int, n: int, k: int, accumulators: int) -> tuple[int, int]:
-        blocks = max(1, accumulators // (self.m0 * self.n0))
-        across = min(ceil_div(n, self.n0), max(1, int(blocks**0.5)))
-        down = min(ceil_div(m, self.m0), max(1, blocks // across))
-        across = min(ceil_div(n, self.n0), max(1, blocks // down))
-        return min(m, down * self.m0), min(n, across * self.n0)
+        return self.tilings(m, n, k, accumulators)[0].tile
+
+    def tilings(self, m: int, n: int, k: int, accumulators: int) -> Sequence[Tiling]:
+        room = max(1, accumulators // (self.m0 * self.n0))
+        down, across = ceil_div(m, self.m0), ceil_div(n, self.n0)
+        blocks = down * across * ceil_div(k, self.k0)
+        found = []
+        wide: int = 1
+        while wide <= min(across, room):
+            tall = min(down, room // wide)
+            columns = ceil_div(across, wide)
+            tile = min(m, tall * self.m0), min(n, wide * self.n0)
+            found.append(Tiling(blocks + self.pipeline * ceil_div(down, tall) * columns, tile))
+            if columns == 1:
+                break
+            wide = ceil_div(across, columns - 1)  # the narrowest that needs fewer columns of tiles, so the tallest
+        return sorted(found)
 
     def granule(self) -> tuple[int, int]:
         return self.m0, self.n0
@@ -228,6 +258,9 @@ class Packed:
 
     def result_tile(self, m: int, n: int, k: int, accumulators: int) -> tuple[int, int]:
         return self.inner.result_tile(m, n, ceil_div(k, self.depth), accumulators)
+
+    def tilings(self, m: int, n: int, k: int, accumulators: int) -> Sequence[Tiling]:
+        return self.inner.tilings(m, n, ceil_div(k, self.depth), accumulators)
 
     def granule(self) -> tuple[int, int]:
         return self.inner.granule()

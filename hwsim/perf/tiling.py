@@ -1,7 +1,7 @@
 """How often a matrix product reads its operands from the next memory up, given what fits below.
 
-A scheduler is free to keep either operand and stream the other, in panels as wide as memory allows; this takes the
-choice that moves the fewest bytes. More capacity only adds choices, so it never adds traffic.
+A scheduler is free to keep either operand and stream the other, in panels as wide as memory allows; the machine takes
+the choice that is fastest. More capacity only makes choices better, so it never adds traffic.
 """
 
 from __future__ import annotations
@@ -18,10 +18,6 @@ class Traffic:
     activations: int
     weights: int
 
-    @property
-    def total(self) -> int:
-        return self.activations + self.weights
-
 
 def operand_traffic(
     m: int,
@@ -32,8 +28,8 @@ def operand_traffic(
     activation_capacity: int,
     weight_capacity: int,
     tile: tuple[int, int],
-) -> Traffic:
-    """Fewest bytes for one product [m, k] x [k, n].
+) -> tuple[Traffic, ...]:
+    """The ways to read the operands of one product [m, k] x [k, n].
 
     Args:
         m, n: result size; panels are cut along them.
@@ -47,10 +43,10 @@ def operand_traffic(
         whole k that fit, and the other is read again for each; else both are read again for each result tile.
     """
     if activation_bytes <= activation_capacity or weight_bytes <= weight_capacity:
-        return Traffic(activation_bytes, weight_bytes)
+        return (Traffic(activation_bytes, weight_bytes),)
     choices = [Traffic(activation_bytes * ceil_div(n, tile[1]), weight_bytes * ceil_div(m, tile[0]))]
     if (width := weight_capacity * n // weight_bytes) >= 1:
         choices.append(Traffic(activation_bytes * ceil_div(n, width), weight_bytes))
     if (height := activation_capacity * m // activation_bytes) >= 1:
         choices.append(Traffic(activation_bytes, weight_bytes * ceil_div(m, height)))
-    return min(choices, key=lambda choice: choice.total)
+    return tuple(choices)

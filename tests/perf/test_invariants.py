@@ -34,17 +34,7 @@ ROUNDING = 2e-3
 """Of tiles that take the same time the largest is taken, and blocks of fewer bits are longer along k: relative."""
 
 
-def documented(chip: Target, path: str) -> bool:
-    """More sums beside a cube make its result tiles squarer, which may read more (docs/systolic-model.md)."""
-    return path == "machine.memory.accumulators_bytes" and getattr(chip.machine, "dataflow", "") == "cube"
-
-
-BETTER = [
-    (name, path)
-    for name, chip in CHIPS.items()
-    for path, _ in chip.quantities()
-    if path in PARTS and not documented(chip, path)
-]
+BETTER = [(name, path) for name, chip in CHIPS.items() for path, _ in chip.quantities() if path in PARTS]
 OLDER_KERNELS = {(chip, mode) for chip in ("nvidia-h100", "nvidia-h200") for mode in ("int8", "w4a16", "w4a16_g32")}
 """Modes whose library kernels reach a smaller share of the tensor rate than those of wider formats."""
 
