@@ -1,6 +1,6 @@
 """Speed of encodings beside other people's and beside copying memory.
 
-    python bench/encodings.py [--side 4096] [--repeat 7]
+    python bench/codec.py [--side 4096] [--repeat 7]
 
 Input is float32 [side, side], normal. Each figure is the best of ``repeat`` rounds in M elements/s; a peer is timed in
 turn with hwsim, so that both meet the same load. ``of copy`` is bytes read and written a second over what numpy reaches
