@@ -201,10 +201,10 @@ def workload(
         8
     """
     from hwsim.perf import workload as known
-    from hwsim.perf.workloads import NAMES
+    from hwsim.perf.workloads import NAMES, spelled
 
     chip = None if target is None else as_target(target)
-    if _is_source(model) and str(model) in NAMES:
+    if _is_source(model) and spelled(str(model)) in NAMES:
         if chip is not None and weights is None:
             mode = chip.precision(precision)
             weights, activations = mode.weights.format, activations or mode.activations.format

@@ -113,7 +113,10 @@ EFFICIENTNET_B0 = (
 
 CONVOLUTIONAL: dict[str, Callable[[Builder, int], None]] = {
     "resnet18": partial(_resnet, blocks=(2, 2, 2, 2), deep=False),
+    "resnet34": partial(_resnet, blocks=(3, 4, 6, 3), deep=False),
     "resnet50": partial(_resnet, blocks=(3, 4, 6, 3), deep=True),
+    "resnet101": partial(_resnet, blocks=(3, 4, 23, 3), deep=True),
+    "resnet152": partial(_resnet, blocks=(3, 8, 36, 3), deep=True),
     "mobilenet_v2": partial(_inverted, stages=MOBILENET_V2, act="Relu", squeezes=False),
     "efficientnet_b0": partial(_inverted, stages=EFFICIENTNET_B0, act="Swish", squeezes=True),
 }

@@ -38,21 +38,43 @@ class Decoder:
 
 
 TRANSFORMERS = {
-    # Devlin et al. 2019, section 3; Radford et al. 2019, table 2
+    # Devlin et al. 2019, section 3; Liu et al. 2019, section 4; Sanh et al. 2019, section 3
     "bert_base": Decoder(12, 768, 12, 12, 3072, 0, causal=False),
     "bert_large": Decoder(24, 1024, 16, 16, 4096, 0, causal=False),
+    "roberta_base": Decoder(12, 768, 12, 12, 3072, 0, causal=False),
+    "roberta_large": Decoder(24, 1024, 16, 16, 4096, 0, causal=False),
+    "distilbert": Decoder(6, 768, 12, 12, 3072, 0, causal=False),
+    # Radford et al. 2019, table 2; Zhang et al. 2022 (OPT), table 1, with the vocabulary as its checkpoints pad it
     "gpt2": Decoder(12, 768, 12, 12, 3072, 50257),
     "gpt2-medium": Decoder(24, 1024, 16, 16, 4096, 50257),
-    # Touvron et al. 2023, appendix A.2; Dubey et al. 2024, table 3; Meta's model card of Llama 3.2
+    "gpt2-large": Decoder(36, 1280, 20, 20, 5120, 50257),
+    "gpt2-xl": Decoder(48, 1600, 25, 25, 6400, 50257),
+    "opt-125m": Decoder(12, 768, 12, 12, 3072, 50272),
+    "opt-1.3b": Decoder(24, 2048, 32, 32, 8192, 50272),
+    "opt-6.7b": Decoder(32, 4096, 32, 32, 16384, 50272),
+    # Touvron et al. 2023, appendix A.2; Dubey et al. 2024, table 3; Meta's model cards of Llama 3.2; Zhang et al. 2024
     "llama2-7b": Decoder(32, 4096, 32, 32, 11008, 32000, gated=True),
     "llama2-13b": Decoder(40, 5120, 40, 40, 13824, 32000, gated=True),
+    "llama2-70b": Decoder(80, 8192, 64, 8, 28672, 32000, gated=True),
     "llama3-8b": Decoder(32, 4096, 32, 8, 14336, 128256, gated=True),
+    "llama3-70b": Decoder(80, 8192, 64, 8, 28672, 128256, gated=True),
     "llama3.2-1b": Decoder(16, 2048, 32, 8, 8192, 128256, gated=True),
-    # Yang et al. 2024 (Qwen2), table 1, with the vocabulary as its checkpoint pads it
+    "llama3.2-3b": Decoder(28, 3072, 24, 8, 8192, 128256, gated=True),
+    "tinyllama-1.1b": Decoder(22, 2048, 32, 4, 5632, 32000, gated=True),
+    # Yang et al. 2024 (Qwen2), table 1, and 2025 (Qwen2.5), table 1, with vocabularies as the checkpoints pad them
     "qwen2-7b": Decoder(28, 3584, 28, 4, 18944, 152064, gated=True),
-    # Jiang et al. 2023, table 1; Jiang et al. 2024, table 1
+    "qwen2.5-0.5b": Decoder(24, 896, 14, 2, 4864, 151936, gated=True),
+    "qwen2.5-1.5b": Decoder(28, 1536, 12, 2, 8960, 151936, gated=True),
+    "qwen2.5-3b": Decoder(36, 2048, 16, 2, 11008, 151936, gated=True),
+    "qwen2.5-7b": Decoder(28, 3584, 28, 4, 18944, 152064, gated=True),
+    "qwen2.5-14b": Decoder(48, 5120, 40, 8, 13824, 152064, gated=True),
+    "qwen2.5-32b": Decoder(64, 5120, 40, 8, 27648, 152064, gated=True),
+    # Jiang et al. 2023, table 1; Jiang et al. 2024, table 1; Abdin et al. 2024, section 2; Gemma Team 2024, table 1
     "mistral-7b": Decoder(32, 4096, 32, 8, 14336, 32000, gated=True),
     "mixtral-8x7b": Decoder(32, 4096, 32, 8, 14336, 32000, gated=True, experts=8, active=2),
+    "phi3-mini": Decoder(32, 3072, 32, 32, 8192, 32064, gated=True),
+    "gemma-2b": Decoder(18, 2048, 8, 1, 16384, 256000, gated=True, head_width=256),
+    "gemma-7b": Decoder(28, 3072, 16, 16, 24576, 256000, gated=True, head_width=256),
 }
 VISION = {
     # Dosovitskiy et al. 2021, table 1
@@ -60,6 +82,15 @@ VISION = {
     "vit_l_16": Decoder(24, 1024, 16, 16, 4096, 0, causal=False),
 }
 NAMES = (*CONVOLUTIONAL, *VISION, *TRANSFORMERS)
+
+
+def spelled(name: str) -> str:
+    """``name`` as ``NAMES`` spell it, for one that differs in case, ``-`` and ``_`` alone; any other as it is."""
+    return {_folded(known): known for known in NAMES}.get(_folded(name), name)
+
+
+def _folded(name: str) -> str:
+    return name.lower().replace("_", "-")
 
 
 def workload(
@@ -92,6 +123,7 @@ def workload(
     """
     from hwsim.numerics import formats
 
+    name = spelled(name)
     if name not in NAMES:
         raise unknown(ModelError, "workload", name, NAMES)
     weights, sparse = split_sparse(weights)

@@ -182,9 +182,9 @@ def _check(plan: Spec) -> None:
 
 def _check_model(model: str) -> None:
     from hwsim import zoo
-    from hwsim.perf.workloads import NAMES
+    from hwsim.perf.workloads import NAMES, spelled
 
-    if model not in NAMES and model not in zoo.names() and not Path(model).exists():
+    if spelled(model) not in NAMES and model not in zoo.names() and not Path(model).exists():
         raise unknown(ModelError, "model", model, (*zoo.names(), *NAMES))
 
 

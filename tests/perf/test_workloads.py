@@ -23,6 +23,9 @@ from hwsim.target import load_target
         ("vit_b_16", 17.564, 86_292_480),
         ("vit_l_16", 61.555, 303_800_320),
         ("resnet18", 1.814, 11_678_912),
+        ("resnet34", 3.664, 21_779_648),
+        ("resnet101", 7.801, 44_442_816),
+        ("resnet152", 11.514, 60_040_384),
         ("efficientnet_b0", 0.3857, 5_236_192),
     ],
 )
@@ -44,6 +47,27 @@ def test_image_networks(name: str, gmacs: float, weights: int) -> None:
         ("qwen2-7b", 7.616e9, 152064 * 3584),
         ("mistral-7b", 7.242e9, 32000 * 4096),
         ("mixtral-8x7b", 46.70e9, 32000 * 4096),
+        ("llama2-70b", 68.977e9, 32000 * 8192),
+        ("llama3-70b", 70.554e9, 128256 * 8192),
+        ("llama3.2-3b", 3.2127e9, 0),
+        ("tinyllama-1.1b", 1.1000e9, 32000 * 2048),
+        ("qwen2.5-0.5b", 0.4940e9, 0),
+        ("qwen2.5-1.5b", 1.5437e9, 0),
+        ("qwen2.5-3b", 3.0859e9, 0),
+        ("qwen2.5-7b", 7.6156e9, 152064 * 3584),
+        ("qwen2.5-14b", 14.770e9, 152064 * 5120),
+        ("qwen2.5-32b", 32.764e9, 152064 * 5120),
+        ("phi3-mini", 3.8211e9, 32064 * 3072),
+        ("gemma-2b", 2.5062e9, 0),
+        ("gemma-7b", 8.5377e9, 0),
+        ("gpt2-large", 774.0e6, 1024 * 1280),
+        ("gpt2-xl", 1557.6e6, 1024 * 1600),
+        ("opt-125m", 125.2e6, 2050 * 768),
+        ("opt-1.3b", 1315.8e6, 2050 * 2048),
+        ("opt-6.7b", 6658.5e6, 2050 * 4096),
+        ("distilbert", 66.36e6, (30522 + 512) * 768),
+        ("roberta_base", 124.65e6, (50265 + 514 + 1) * 768 + 768 * 768),
+        ("roberta_large", 355.36e6, (50265 + 514 + 1) * 1024 + 1024 * 1024),
         ("gpt2-medium", 354.8e6, 1024 * 1024),
         ("bert_large", 335.1e6, (30522 + 512 + 2) * 1024 + 1024 * 1024),
         ("gpt2", 124.4e6, 1024 * 768),
@@ -53,6 +77,11 @@ def test_image_networks(name: str, gmacs: float, weights: int) -> None:
 def test_language_models_multiply_with_all_but_their_embeddings(name: str, parameters: float, embeddings: int) -> None:
     found = workload(name, new_tokens=64, context=64)
     assert found.weight_elements == pytest.approx(parameters - embeddings, rel=0.003)
+
+
+@pytest.mark.parametrize("name", ["Llama2_7B", "bert-base", "ResNet50", "gpt2_medium"])
+def test_other_spellings_of_a_name(name: str) -> None:
+    assert workload(name).name in NAMES
 
 
 def test_decode_and_prefill() -> None:
