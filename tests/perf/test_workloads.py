@@ -27,6 +27,8 @@ from hwsim.target import load_target
         ("resnet101", 7.801, 44_442_816),
         ("resnet152", 11.514, 60_040_384),
         ("efficientnet_b0", 0.3857, 5_236_192),
+        ("mobilenet_v3_large", 0.2166, 5_483_032 - 2 * 12_200 - 7_360),
+        ("mobilenet_v3_small", 0.0565, 2_542_856 - 2 * 6_056 - 4_912),
     ],
 )
 def test_image_networks(name: str, gmacs: float, weights: int) -> None:
