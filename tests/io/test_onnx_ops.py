@@ -280,7 +280,7 @@ def test_other_floats_become_float32(kind: str) -> None:
 def test_every_supported_operator_is_tested() -> None:
     covered = {op for name in CASES for op in re.findall(r"[A-Z]\w+", name)} & set(HANDLERS)
     covered |= {"Concat", "Identity", "Dropout", "Cast", "Equal", "Split", "LSTM", "GRU"}  # see test_onnx_recurrent
-    assert set(HANDLERS) == covered | set(DOMAINS)  # the latter are tested in test_onnx_quant
+    assert set(HANDLERS) == covered | set(DOMAINS)  # the latter are tested in test_onnx_quant and test_qonnx
     assert set(SUPPORTED) >= set(HANDLERS)
 
 
