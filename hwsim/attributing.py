@@ -36,6 +36,7 @@ from hwsim.ir import Graph, Node, Value, check
 from hwsim.ir import reference as float_reference
 from hwsim.ir.passes import fold_batchnorm
 from hwsim.numerics import decode, units
+from hwsim.numerics.threads import product
 from hwsim.numerics.unit import ScaledFusedUnit
 from hwsim.quant import Recipe, quantize
 from hwsim.quant.equalize import equalized
@@ -247,7 +248,7 @@ def exact_product(
     out = np.empty((len(a), len(b)), np.int32 if held.accumulator == "int32" else np.float32)
     for start in range(0, len(a), _ROWS):
         rows = slice(start, start + _ROWS)
-        sums = _reals(a[rows], held.a_format, None if a_scale is None else a_scale[rows], unit) @ right
+        sums = product(_reals(a[rows], held.a_format, None if a_scale is None else a_scale[rows], unit), right)
         if c is not None:
             sums += c[rows]
         out[rows] = np.clip(np.rint(sums), -(2.0**31), 2.0**31 - 1) if out.dtype == np.int32 else sums

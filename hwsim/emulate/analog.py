@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from hwsim.errors import TargetError
 from hwsim.numerics import int_table, units
+from hwsim.numerics.threads import product
 
 if TYPE_CHECKING:
     from hwsim.target import AnalogErrors, AnalogMachine
@@ -72,7 +73,7 @@ class AnalogProduct:
         for rows, weight, cells in self._cells(b, bits):
             for value, part, peak in _steps(a[:, rows : rows + self.machine.rows.value], self.machine, largest[0]):
                 level = float(self._cell_peak(largest[1]))
-                total += weight * value * self._convert(part @ cells.T, peak * level, random)
+                total += weight * value * self._convert(product(part, cells.T), peak * level, random)
         if self.errors.encoding == "offset":
             total -= 2.0 ** (bits - 1) * a.sum(axis=1, keepdims=True, dtype=np.float64)
         return total

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hwsim.numerics.threads import product
+
 Array = NDArray[np.float32]
 Inputs = Sequence[Array]
 Attrs = Mapping[str, Any]
@@ -41,7 +43,7 @@ def conv(ins: Inputs, attrs: Attrs) -> Array:
     if group == kh == kw == 1 and not any(attrs["pads"]):  # a product of channels, with nothing to gather
         x = x[:, :, :: attrs["strides"][0], :: attrs["strides"][1]]
         n, _, oh, ow = x.shape
-        y: Array = np.matmul(w.reshape(out, per_group), x.reshape(n, per_group, oh * ow)).reshape(n, out, oh, ow)
+        y: Array = product(w.reshape(out, per_group), x.reshape(n, per_group, oh * ow)).reshape(n, out, oh, ow)
     else:
         view = windows(x, (kh, kw), attrs["strides"], attrs["pads"], attrs["dilations"], np.float32(0))
         y = _depthwise(view, w[:, 0]) if per_group == 1 and out == group else _grouped(view, w, group)
@@ -65,7 +67,7 @@ def _grouped(view: Array, w: Array, group: int) -> Array:
     y, each = np.empty((n, out, oh, ow), dtype=np.float32), out // group
     for g in range(group):
         cols = view[:, g * per_group : (g + 1) * per_group].transpose(0, 2, 3, 1, 4, 5).reshape(n * oh * ow, -1)
-        part = cols @ w[g * each : (g + 1) * each].reshape(each, -1).T
+        part = product(cols, w[g * each : (g + 1) * each].reshape(each, -1).T)
         y[:, g * each : (g + 1) * each] = part.reshape(n, oh, ow, each).transpose(0, 3, 1, 2)
     return y
 
@@ -73,13 +75,13 @@ def _grouped(view: Array, w: Array, group: int) -> Array:
 def gemm(ins: Inputs, attrs: Attrs) -> Array:
     """x [..., K] @ w [N, K] transposed, plus a bias where there is one."""
     x, w = ins[0], ins[1]
-    y: Array = (x.reshape(-1, x.shape[-1]) @ w.T).reshape(*x.shape[:-1], len(w))  # one product, not one a row of batch
+    y: Array = product(x.reshape(-1, x.shape[-1]), w.T).reshape(*x.shape[:-1], len(w))  # not one a row of batch
     return y + ins[2] if len(ins) > 2 else y
 
 
 def matmul(ins: Inputs, attrs: Attrs) -> Array:
     """a [..., M, K] @ b [..., K, N]."""
-    result: Array = np.matmul(ins[0], ins[1])
+    result: Array = product(ins[0], ins[1])
     return result
 
 

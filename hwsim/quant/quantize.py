@@ -19,6 +19,7 @@ from hwsim.ir import OPS, Graph, Node, QuantParams, Value, check
 from hwsim.ir.ops import KEEPS_STORAGE
 from hwsim.ir.passes import fold_batchnorm
 from hwsim.numerics import BlockFormat, QTensor, formats, quantize_tensor
+from hwsim.numerics.threads import one_blas_thread
 from hwsim.quant.calibrators import calibrator
 from hwsim.quant.equalize import equalized
 from hwsim.quant.histogram import Histogram
@@ -34,6 +35,7 @@ RIVALS = ("minmax", "mse")
 """Rules whose ranges a task-driven calibrator tries against its own."""
 
 
+@one_blas_thread()
 def quantize(graph: Graph, recipe: Recipe, data: NDArray[Any]) -> Graph:
     """Quantize ``graph`` after ``recipe``, with ranges from calibration ``data`` [n, ...].
 
