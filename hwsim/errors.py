@@ -16,7 +16,7 @@ without a traceback and exits with ``exit_status``.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 MOST_NAMES = 60
 """Names that an error lists; of more it says the first few."""
@@ -89,16 +89,24 @@ def nearest(name: str, choices: Iterable[str]) -> str | None:
 
 
 def unknown(
-    error: type[HwsimError], kind: str, name: object, choices: Iterable[str], *, where: str | None = None
+    error: type[HwsimError],
+    kind: str,
+    name: object,
+    choices: Iterable[str],
+    *,
+    where: str | None = None,
+    meant: Mapping[str, str] | None = None,
 ) -> HwsimError:
     """Build the error for a name that is not in a catalog: it names the nearest entry, else lists them all.
+
+    ``meant`` are entries that are called otherwise elsewhere, by those names in lower case.
 
     Example:
         >>> str(unknown(FormatError, "format", "int5", ["int4", "uint4"]))
         "unknown format 'int5' (did you mean 'int4'?)"
     """
     names = sorted(choices)
-    close = nearest(str(name), names)
+    close = (meant or {}).get(str(name).lower()) or nearest(str(name), names)
     listed = ", ".join(names) if len(names) <= MOST_NAMES else f"{', '.join(names[:8])} and {len(names) - 8} others"
     hint = f"did you mean {close!r}?" if close else f"one of: {listed}"
     return error(f"unknown {kind} {str(name)!r}", where=where, hint=hint)

@@ -143,7 +143,7 @@ def gemm(
     k: int,
     *,
     weights: str = "int8",
-    activations: str = "int8",
+    activations: str | None = None,
     accumulator: str | None = None,
     output: str | None = None,
     groups: int = 1,
@@ -152,8 +152,9 @@ def gemm(
     """One matrix product [m, k] x [k, n] as a workload (``weights`` and ``activations`` are format names; ``int8_2to4``
     and the like are weights stored 2:4).
 
-    ``accumulator`` defaults to int32 for integer operands and fp32 otherwise; ``output`` to int32 or, for floats, fp16
-    (bf16 where the activations are; fp32 for tf32).
+    ``activations`` default to int8 for integer weights and to the weights' format otherwise; ``accumulator`` to int32
+    for integer operands and fp32 otherwise; ``output`` to int32 or, for floats, fp16 (bf16 where the activations are;
+    fp32 for tf32).
 
     Raises:
         DataError: a size below 1, or 2:4 weights whose k is not a multiple of 4.
@@ -163,10 +164,13 @@ def gemm(
         >>> work = gemm(64, 32, 128, weights="int4")
         >>> work.macs
         262144
+        >>> gemm(64, 32, 128, weights="fp8_e4m3fn").ops[0].input_format
+        'fp8_e4m3fn'
     """
     from hwsim.numerics import formats
 
     weights, sparse = split_sparse(weights)
+    activations = activations or ("int8" if "int" in weights else weights)
     for fmt in (weights, activations):
         formats[fmt]
     integer = "int" in weights and "int" in activations

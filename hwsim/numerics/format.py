@@ -396,8 +396,12 @@ T = TypeVar("T")
 class Catalog(Mapping[str, T], Generic[T]):
     """Entries by name; a name it lacks is a `FormatError` that names the nearest. Entries are added, never changed."""
 
-    def __init__(self, entries: Mapping[str, T], kind: str = "format") -> None:
+    def __init__(
+        self, entries: Mapping[str, T], kind: str = "format", elsewhere: Mapping[str, str] | None = None
+    ) -> None:
+        """``elsewhere``: names, in lower case, by which others know entries; an error then names the entry."""
         self._entries = dict(entries)
+        self._elsewhere = dict(elsewhere or {})
         self._own = frozenset(entries)
         self._kind = kind
 
@@ -408,7 +412,7 @@ class Catalog(Mapping[str, T], Generic[T]):
 
     def __getitem__(self, name: str) -> T:
         if name not in self:
-            raise unknown(FormatError, self._kind, name, self._entries)
+            raise unknown(FormatError, self._kind, name, self._entries, meant=self._elsewhere)
         return self._entries[name]
 
     def add(self, name: str, entry: T) -> None:

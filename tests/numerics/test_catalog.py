@@ -11,6 +11,7 @@ import pytest
 import hwsim.numerics as hn
 from hwsim.errors import FormatError
 from hwsim.numerics import BlockFormat, Format, decode, decode_table, encode, formats, int_table, pack, unpack
+from hwsim.numerics.catalog import ELSEWHERE
 from hwsim.numerics.format import FloatLayout, Profile, Source, by_name
 
 ELEMENTS = [name for name, entry in formats.items() if isinstance(entry, Format)]
@@ -206,3 +207,12 @@ def test_import_is_light():
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = hn.nothing
+
+
+@pytest.mark.parametrize("name", ELSEWHERE)
+def test_a_name_from_elsewhere_leads_to_ours(name: str) -> None:
+    """Every such name is another's alone, and the error says what it is here."""
+    assert name not in formats
+    with pytest.raises(FormatError, match=rf"unknown format '{name}' \(did you mean '{ELSEWHERE[name]}'\?\)"):
+        formats[name]
+    assert ELSEWHERE[name] in formats
