@@ -16,17 +16,18 @@ from hwsim.numerics.format import BlockFormat, Catalog, Format
 
 _ENTRIES: Final[tuple[Format | BlockFormat, ...]] = (*INTEGERS, *FLOATS, *TABLES, *BLOCKS)
 
-ELSEWHERE: Final = {
-    **{name: "fp32" for name in ("f32", "float", "float32", "single")},
-    **{name: "fp16" for name in ("f16", "float16", "half")},
-    **{name: "bf16" for name in ("bfloat", "bfloat16")},
-    **{name: "fp8_e4m3fn" for name in ("fp8", "f8", "float8", "e4m3", "e4m3fn", "fp8_e4m3", "float8_e4m3fn")},
-    **{name: "fp8_e5m2" for name in ("e5m2", "float8_e5m2")},
-    **{name: "fp4_e2m1" for name in ("fp4", "f4", "e2m1", "float4_e2m1fn", "float4_e2m1fn_x2")},
-    **{name: "fp6_e2m3" for name in ("fp6", "e2m3")},
-    **{name: f"int{name[1:]}" for name in ("s2", "s4", "s8", "s32", "i2", "i4", "i8", "i32")},
-    **{name: f"uint{name[1:]}" for name in ("u2", "u4", "u8")},
+_CALLED: Final = {
+    "fp32": ("f32", "float", "float32", "single"),
+    "fp16": ("f16", "float16", "half"),
+    "bf16": ("bfloat", "bfloat16"),
+    "fp8_e4m3fn": ("fp8", "f8", "float8", "e4m3", "e4m3fn", "fp8_e4m3", "float8_e4m3fn"),
+    "fp8_e5m2": ("e5m2", "float8_e5m2"),
+    "fp4_e2m1": ("fp4", "f4", "e2m1", "float4_e2m1fn", "float4_e2m1fn_x2"),
+    "fp6_e2m3": ("fp6", "e2m3"),
+    **{f"int{bits}": (f"s{bits}", f"i{bits}") for bits in (2, 4, 8, 32)},
+    **{f"uint{bits}": (f"u{bits}",) for bits in (2, 4, 8)},
 }
+ELSEWHERE: Final = {name: ours for ours, names in _CALLED.items() for name in names}
 """What PTX, torch, NumPy and ONNX call a format -> its name here, for a person who asks by that name."""
 
 formats: Final[Catalog[Format | BlockFormat]] = Catalog({entry.name: entry for entry in _ENTRIES}, elsewhere=ELSEWHERE)
