@@ -36,7 +36,7 @@ from hwsim.report.stress import stress_dict
 from hwsim.robust import CORRUPTIONS, STRANGERS, Attack, Faults, attack, emulate_with_faults, fault_study, flip_study
 from hwsim.robust.attacks import victim, whole_victim
 from hwsim.robust.study import answers, interval
-from hwsim.stressing import spread, stress
+from hwsim.stressing import stress
 
 MODEL = "mnist-cnn"
 TRAINED_FOR = "hwsim-int4-ws16"
@@ -75,7 +75,7 @@ def light(chip: str, share: float) -> dict[str, Any]:
 def faults(chip: str, share: float) -> dict[str, Any]:
     """Accuracy under bit flips by place and rate; on four-bit chips by bit of a weight too."""
     digits = round(500 * share)
-    data, held = spread(hwsim.load_data(MODEL), digits), (hwsim.quantize(MODEL, chip), hwsim.load_target(chip))
+    data, held = hwsim.load_data(MODEL).spread(digits), (hwsim.quantize(MODEL, chip), hwsim.load_target(chip))
     rows = fault_study([held], data, rates=RATES, repeats=REPEATS)
     bits = [(bit,) for bit in range(4)]
     each = fault_study([held], data, rates=(0.03,), places=("weights",), bits=bits, repeats=REPEATS)
@@ -84,7 +84,7 @@ def faults(chip: str, share: float) -> dict[str, Any]:
 
 def flips(share: float) -> dict[str, Any]:
     """Every single flip of what 2,000 digits store; then 100 million flips through whole networks. Its own time."""
-    wanted, data = 100_000_000 * share, spread(hwsim.load_data(MODEL), round(2000 * share)).inputs
+    wanted, data = 100_000_000 * share, hwsim.load_data(MODEL).spread(round(2000 * share)).inputs
     chips = [(hwsim.quantize(MODEL, name), hwsim.load_target(name)) for name in CHIPS]
     for graph, chip in chips:
         hwsim.emulate(graph, chip, data[:2])  # compile before the clock starts
@@ -150,7 +150,7 @@ def withstands(kind: str, seed: int, trained: Path, share: float) -> dict[str, A
 
 def from_float(model: Any, share: float) -> dict[str, Any]:
     """How a network answers to what was made against the float network."""
-    data, graph, chip = spread(hwsim.load_data(MODEL), round(500 * share)), hwsim.load_model(MODEL), TRAINED_FOR
+    data, graph, chip = hwsim.load_data(MODEL).spread(round(500 * share)), hwsim.load_model(MODEL), TRAINED_FOR
     target = hwsim.load_target(chip)
     rule = recipe_for(target)
     first = quantize(graph, rule, hwsim.zoo.data(MODEL, "calib").inputs)

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from hwsim.api import as_graph, as_target, is_quantized
-from hwsim.comparing import Recipes, Source, calibration_of, dataset_of, recipe_of
+from hwsim.comparing import Recipes, Source, calibration_of, dataset_of, limited, recipe_of
 from hwsim.emulate.attention import AttentionStudy, study_attention
+from hwsim.errors import RecipeError
 from hwsim.io import Dataset
 from hwsim.ir import Graph
 from hwsim.quant import quantize
@@ -49,9 +50,11 @@ def attend(
     show = progress or (lambda stage, done, total: None)
     graph, chip = as_graph(model), as_target(target)
     chip.precision(precision)
-    test = dataset_of(graph, data, "data").head(INPUTS if limit is None else limit)
+    test = limited(graph, dataset_of(graph, data, "data"), INPUTS if limit is None else limit)
     reference = graph
     if is_quantized(graph):
+        if recipe is not None:
+            raise RecipeError("the model is quantized already, and no recipe changes it", where=graph.name)
         reference = _float_twin(graph)
     elif attentions(graph):
         ranges, _ = calibration_of(graph, data, calibration, test)

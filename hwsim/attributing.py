@@ -15,9 +15,9 @@ from hwsim.comparing import (
     Recipes,
     Source,
     calibration_of,
-    classes_of,
     dataset_of,
     hashes,
+    limited,
     metric_of,
     now,
     provenance_of,
@@ -31,7 +31,7 @@ from hwsim.emulate.program import MatrixStep
 from hwsim.emulate.run import chunk_of
 from hwsim.errors import RecipeError
 from hwsim.io import Dataset
-from hwsim.io.metric import Metric
+from hwsim.io.metric import Metric, classes_of
 from hwsim.ir import Graph, Node, Value, check
 from hwsim.ir import reference as float_reference
 from hwsim.ir.passes import fold_batchnorm
@@ -99,7 +99,7 @@ def attribute(
     if is_quantized(graph):
         raise RecipeError("is quantized already; a loss is told from the float network", where=graph.name)
     chip.precision(precision)
-    test = dataset_of(graph, data, "data").head(INPUTS if limit is None else limit)
+    test = limited(graph, dataset_of(graph, data, "data"), INPUTS if limit is None else limit)
     ranges, notes = calibration_of(graph, data, calibration, test)
     how = recipe_of(recipe, graph, chip, precision, calibrator, ranges.inputs)
     bench = Bench(graph, how, chip, precision, ranges.inputs)

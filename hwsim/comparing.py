@@ -18,7 +18,7 @@ from hwsim.emulate import Run, bind, emulate
 from hwsim.emulate.run import float_outputs
 from hwsim.errors import DataError, RecipeError, unknown
 from hwsim.io import Dataset, load_data
-from hwsim.io.metric import METRICS, Metric
+from hwsim.io.metric import METRICS, Metric, classes_of
 from hwsim.ir import Graph
 from hwsim.numerics import QTensor
 from hwsim.perf import Estimate, estimate
@@ -78,16 +78,14 @@ def compare(
     Example:
         >>> found = compare("mnist-cnn", ["ascend-910b4", "hwsim-int4-ws16"], limit=50)
         >>> [(result.target.name, result.accuracy.correct) for result in found.results]
-        [('ascend-910b4', 49), ('hwsim-int4-ws16', 49)]
+        [('ascend-910b4', 50), ('hwsim-int4-ws16', 50)]
     """
     show = progress or (lambda stage, done, total: None)
     graph = as_graph(model)
     chips = targets_of(targets)
     for chip in chips:
         chip.precision(precision)
-    test = dataset_of(graph, data, "data")
-    if limit is not None:
-        test = test.head(limit)
+    test = limited(graph, dataset_of(graph, data, "data"), limit)
     ranges, notes = (None, ()) if is_quantized(graph) else calibration_of(graph, data, calibration, test)
     if recipe is not None and ranges is None:
         raise RecipeError("the model is quantized already, and no recipe changes it", where=graph.name)
@@ -215,12 +213,6 @@ def metric_of(graph: Graph) -> Metric | None:
     return METRICS.get(zoo.entry(graph.name).metric) if graph.name in zoo.names() else None
 
 
-def classes_of(outputs: NDArray[Any]) -> NDArray[np.intp]:
-    """The class that each output [n, ...] names: index of the largest number."""
-    found: NDArray[np.intp] = np.argmax(outputs.reshape(len(outputs), -1), axis=1)
-    return found
-
-
 def recipe_of(
     make: Recipes | None, graph: Graph, chip: Target, precision: str | None, calibrator: str, inputs: NDArray[Any]
 ) -> Recipe:
@@ -257,6 +249,12 @@ def dataset_of(graph: Graph, data: Dataset | Source | None, what: str) -> Datase
     return zoo.data(graph.name)
 
 
+def limited(graph: Graph, data: Dataset, limit: int | None) -> Dataset:
+    """``limit`` of the inputs, evenly spread, with what the network's metric scores together; None is all."""
+    metric = metric_of(graph)
+    return data.spread(limit, 1 if metric is None else metric.together)
+
+
 def calibration_of(
     graph: Graph, data: Dataset | Source | None, calibration: Dataset | Source | None, test: Dataset
 ) -> tuple[Dataset, tuple[str, ...]]:
@@ -270,7 +268,7 @@ def calibration_of(
         found = zoo.data(graph.name, "calib").head(CALIBRATION)
         kind = "training inputs" if zoo.entry(graph.name).shipped else found.note
         return found, (f"Ranges were picked on {len(found)} {kind}.",)
-    found = test.head(CALIBRATION)
+    found = limited(graph, test, CALIBRATION)
     return found, (f"Ranges were picked on {len(found)} of the very inputs that accuracy is measured on.",)
 
 

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from hwsim.api import CALIBRATION, as_graph, as_target, calibration_data, inputs_of, is_quantized, quantize
-from hwsim.comparing import compare
+from hwsim.comparing import compare, limited
 from hwsim.emulate.declare import declare
 from hwsim.emulate.program import arithmetic_of
 from hwsim.errors import DataError, RecipeError
@@ -150,7 +150,7 @@ def convert(
     before = after = None
     test = _test(graph, data) if run else None
     if test is not None:
-        shown = test if limit is None else test.head(limit)
+        shown = limited(graph, test, limit)
         if old is not None and is_quantized(graph):
             before = _answers(graph, old, source_precision, shown, progress)
         after = _answers(moved, chip, precision, shown, progress)

@@ -25,6 +25,7 @@ from hwsim.comparing import (
 from hwsim.emulate import bind
 from hwsim.errors import DataError, ModelError, RecipeError, unknown
 from hwsim.io import Dataset
+from hwsim.io.metric import classes_of
 from hwsim.ir import Graph
 from hwsim.quant import CALIBRATORS, quantize, recipe_for
 from hwsim.report.stress import AttackRow, Column, CorruptionRow, StrangerRow, Stress
@@ -33,7 +34,7 @@ from hwsim.robust.attacks import Attack, Victim, attack, toolbox, victim, whole_
 from hwsim.robust.corruptions import SEVERITIES, corrupt
 from hwsim.robust.ood import auroc, strangers
 from hwsim.robust.storage import flip_study
-from hwsim.robust.study import answers, fault_study
+from hwsim.robust.study import fault_study
 
 if TYPE_CHECKING:
     from hwsim.quant import Recipe
@@ -102,7 +103,7 @@ def stress(
     if test.labels is None:
         raise DataError("expected labels, found none", where=test.name)
     ranges, notes = (None, ()) if is_quantized(graph) else calibration_of(graph, data, calibration, test)
-    test = spread(test, limit)
+    test = test.spread(limit)
     if span is None and (attacks or corruptions or others):
         span = span_of(test)
     found = _Stressed(test, span or (0.0, 1.0), exact, precision, seed, show)
@@ -139,16 +140,6 @@ def stress(
         hashes=dict(hashes(model, graph, test, chips)),
         notes=tuple(note for note in (test.note, *notes, _QUICK if attacks and not exact else "") if note),
     )
-
-
-def spread(data: Dataset, limit: int | None) -> Dataset:
-    """``limit`` of the samples, evenly spread: data that are sorted by class keep every class."""
-    if limit is None or limit >= len(data):
-        return data
-    if limit < 1:
-        raise DataError(f"expected at least 1 sample, found {limit}", where=data.name)
-    pick = np.linspace(0, len(data) - 1, limit).round().astype(np.int64)
-    return replace(data, inputs=data.inputs[pick], labels=None if data.labels is None else data.labels[pick])
 
 
 def span_of(data: Dataset) -> tuple[float, float]:
@@ -197,7 +188,7 @@ class _Stressed:
     show: Progress
 
     def right(self, scores: Scores) -> int:
-        return int((answers(scores) == self.labels).sum())
+        return int((classes_of(scores) == self.labels).sum())
 
     @property
     def labels(self) -> NDArray[np.int64]:

@@ -34,7 +34,7 @@ from hwsim.cli.recipe_options import Choices, recipe_options
 )
 @precision_option
 @recipe_options
-@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Run only the first N inputs.")
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Run only N of the inputs, evenly spread.")
 @click.option(
     "--batch", type=click.IntRange(min=1), default=1, show_default=True, help="Inferences at once, for time and energy."
 )
@@ -48,12 +48,12 @@ from hwsim.cli.recipe_options import Choices, recipe_options
 @click.option(
     "--why",
     is_flag=True,
-    help="Say which causes and layers the loss comes from, on the first 256 inputs or --limit of them.",
+    help="Say which causes and layers the loss comes from, on 256 inputs or --limit of them.",
 )
 @click.option(
     "--attention",
     is_flag=True,
-    help="Show what becomes of each head of attention, on the first 16 inputs or --limit of them.",
+    help="Show what becomes of each head of attention, on 16 inputs or --limit of them.",
 )
 @click.option(
     "--out",

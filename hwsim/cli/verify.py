@@ -131,7 +131,7 @@ def _network(
     from hwsim.verify.network import verify_network
 
     chip, graph = as_target(target), load_model(network)
-    inputs = load_data(data or graph.name).head(images).inputs
+    inputs = load_data(data or graph.name).spread(images).inputs
     if not is_quantized(graph):
         graph = quantize(graph, chip, data)
     return verify_network(

@@ -53,7 +53,32 @@ class Dataset:
         """
         if count < 1:
             raise DataError(f"expected at least 1 sample, found {count}", where=self.name)
-        return replace(self, inputs=self.inputs[:count], labels=None if self.labels is None else self.labels[:count])
+        return self._picked(slice(count))
+
+    def spread(self, count: int | None, together: int = 1) -> Dataset:
+        """``count`` of them, evenly spread, as many data are sorted by class; None is all.
+
+        Args:
+            count: inputs; rounded down to whole groups, but one group at least.
+            together: inputs one after the other that make one sample, such as the two sentences of a pair.
+
+        Raises:
+            DataError: fewer than one is asked for.
+
+        Example:
+            >>> load_data("mnist-cnn").spread(10).labels.tolist()
+            [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]
+        """
+        if count is not None and count < 1:
+            raise DataError(f"expected at least 1 sample, found {count}", where=self.name)
+        groups = len(self) // together
+        if count is None or count >= len(self) or groups < 1:
+            return self
+        first = np.linspace(0, groups - 1, max(1, count // together)).round().astype(np.int64) * together
+        return self._picked((first[:, None] + np.arange(together)).reshape(-1))
+
+    def _picked(self, which: slice | NDArray[np.int64]) -> Dataset:
+        return replace(self, inputs=self.inputs[which], labels=None if self.labels is None else self.labels[which])
 
 
 def load_data(source: str | os.PathLike[str]) -> Dataset:

@@ -19,10 +19,12 @@ class Metric(Protocol):
     Attributes:
         name: as reports print it.
         lower_is_better: True for errors and perplexities.
+        together: inputs one after the other that are scored as one.
     """
 
     name: str
     lower_is_better: bool
+    together: int
 
     def figures(self, outputs: NDArray[np.float32], inputs: NDArray[np.float32]) -> Figures:
         """What the score needs of outputs [n, ...] to inputs [n, ...]: an array [n, ...]."""
@@ -33,11 +35,22 @@ class Metric(Protocol):
         ...
 
 
+def classes_of(outputs: NDArray[Any]) -> NDArray[np.intp]:
+    """The class that each output [n, ...] names: the index of the largest number, the first of equals.
+
+    -1, which is never right, where a NaN stands among them: it compares with nothing, so no class is the largest.
+    """
+    flat = np.asarray(outputs).reshape(len(outputs), -1)
+    found: NDArray[np.intp] = np.where(np.isnan(flat).any(axis=1), -1, flat.argmax(axis=1))
+    return found
+
+
 class Perplexity:
     """exp of the mean negative log-likelihood of each next token; labels are the inputs themselves."""
 
     name = "perplexity"
     lower_is_better = True
+    together = 1
 
     def figures(self, outputs: NDArray[np.float32], inputs: NDArray[np.float32]) -> Figures:
         """Negative log-likelihoods [n, length - 1], nats, from logits [n, length, vocabulary] and token ids."""
@@ -60,6 +73,7 @@ class RankCorrelation:
 
     name = "rank correlation"
     lower_is_better = False
+    together = 2
 
     def figures(self, outputs: NDArray[np.float32], inputs: NDArray[np.float32]) -> Figures:
         """The vectors [n, width]."""
@@ -80,6 +94,7 @@ class AnomalyRank:
 
     name = "anomaly rank correlation"
     lower_is_better = False
+    together = 1
 
     def figures(self, outputs: NDArray[np.float32], inputs: NDArray[np.float32]) -> Figures:
         """The score of each input, [n]."""
@@ -102,6 +117,7 @@ class SpeechF1:
 
     name = "speech F1"
     lower_is_better = False
+    together = 1
 
     def figures(self, outputs: NDArray[np.float32], inputs: NDArray[np.float32]) -> Figures:
         """Whether each input's last frame is called speech, [n]."""
@@ -120,6 +136,7 @@ class CharacterErrors:
 
     name = "character error rate"
     lower_is_better = True
+    together = 1
 
     def figures(self, outputs: NDArray[np.float32], inputs: NDArray[np.float32]) -> Figures:
         """The likeliest class of each place along the line, [n, places]."""

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from hwsim.emulate import bind, emulate
 from hwsim.errors import DataError, ToolError
+from hwsim.io.metric import classes_of
 from hwsim.robust.faults import PLACES, Faults, Place, emulate_with_faults, sums_may_flip
 
 if TYPE_CHECKING:
@@ -145,13 +146,6 @@ def interval(values: Sequence[float], confidence: float = 0.95) -> tuple[float, 
     return mean, mean - half, mean + half
 
 
-def answers(outputs: NDArray[Any]) -> NDArray[np.intp]:
-    """The class that each output [n, ...] names; -1, which is never right, where a NaN stands among its scores."""
-    flat = np.asarray(outputs).reshape(len(outputs), -1)
-    found: NDArray[np.intp] = np.where(np.isnan(flat).any(1), -1, flat.argmax(1))
-    return found
-
-
 def _right(outputs: NDArray[Any], data: Dataset) -> float:
     assert data.labels is not None
-    return float(np.mean(answers(outputs) == data.labels))
+    return float(np.mean(classes_of(outputs) == data.labels))

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from hwsim.errors import DataError, ModelError
-from hwsim.io import load_data
+from hwsim.io import Dataset, load_data
 
 
 def npz(folder: Path, **arrays: Any) -> Path:
@@ -122,3 +122,16 @@ def test_neither_file_nor_zoo_name() -> None:
         load_data("mnist-cnm")
     with pytest.raises(DataError, match=r"expected a \.npz file"):
         load_data("digits.csv")
+
+
+def test_a_part_keeps_every_class_and_whole_pairs() -> None:
+    data = Dataset(np.arange(20, dtype=np.float32)[:, None], np.repeat(np.arange(10), 2), "d")
+    assert data.spread(10).labels.tolist() == list(range(10))
+    assert data.spread(None) is data.spread(20) is data
+    assert len(data.spread(1)) == 1
+    pairs = data.spread(7, together=2)
+    assert pairs.inputs[:, 0].tolist() == [0, 1, 8, 9, 18, 19]
+    assert pairs.labels.tolist() == [0, 0, 4, 4, 9, 9]
+    assert len(data.spread(1, together=2)) == 2
+    with pytest.raises(DataError, match="at least 1 sample, found 0"):
+        data.spread(0)

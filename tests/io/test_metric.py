@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from hwsim.errors import DataError
-from hwsim.io.metric import METRICS
+from hwsim.io.metric import METRICS, classes_of
 from tests.oracles import need_heavy_module, need_module
 
 
@@ -38,3 +38,8 @@ def test_rank_correlation_equals_scipy() -> None:
     assert metric.score(metric.figures(vectors, vectors), labels) == pytest.approx(want)
     with pytest.raises(DataError, match="pairs"):
         metric.score(vectors, None)
+
+
+def test_a_class_is_the_first_of_the_largest_and_none_where_a_nan_stands() -> None:
+    outputs = np.array([[1.0, 3.0, 3.0], [np.nan, 9.0, 0.0], [-np.inf, -5.0, -9.0], [np.inf, 0.0, np.nan]])
+    assert classes_of(outputs).tolist() == [1, -1, 1, -1]

@@ -13,7 +13,6 @@ from hwsim import zoo
 from hwsim.errors import DataError, ToolError
 from hwsim.quant import quantize, recipe_for
 from hwsim.robust import ATTACKS, Attack, Victim, attack, victim, whole_victim
-from hwsim.stressing import spread
 from tests.oracles import need_heavy_module, need_module
 
 CHIP = "hwsim-int4-ws16"
@@ -22,7 +21,7 @@ EPSILON = 0.1
 
 @pytest.fixture(scope="module")
 def digits() -> Any:
-    return spread(hwsim.load_data("mnist-cnn"), 30)
+    return hwsim.load_data("mnist-cnn").spread(30)
 
 
 @pytest.fixture(scope="module")

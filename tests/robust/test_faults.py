@@ -7,10 +7,11 @@ import pytest
 
 import hwsim
 from hwsim.errors import DataError, HwsimError
+from hwsim.io.metric import classes_of
 from hwsim.numerics import QTensor
 from hwsim.robust import Faults, emulate_with_faults, fault_study
 from hwsim.robust.faults import flip
-from hwsim.robust.study import answers, interval
+from hwsim.robust.study import interval
 
 CHIP = "hwsim-int4-ws16"
 
@@ -136,4 +137,4 @@ def test_interval_by_hand() -> None:
 
 
 def test_a_score_of_nan_is_no_answer() -> None:
-    assert answers(np.array([[1.0, 3.0], [np.nan, 0.0], [-np.inf, -5.0]])).tolist() == [1, -1, 1]
+    assert classes_of(np.array([[1.0, 3.0], [np.nan, 0.0], [-np.inf, -5.0]])).tolist() == [1, -1, 1]

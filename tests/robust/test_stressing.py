@@ -11,7 +11,7 @@ import hwsim
 from hwsim.errors import DataError, HwsimError
 from hwsim.io import Dataset
 from hwsim.robust import corrupt
-from hwsim.stressing import span_of, spread, stress
+from hwsim.stressing import span_of, stress
 
 CHIP = "hwsim-int4-ws16"
 
@@ -20,15 +20,15 @@ def test_a_part_is_spread_evenly() -> None:
     """The digits lie sorted; the first hundred are zeros."""
     whole = hwsim.load_data("mnist-cnn")
     assert set(whole.head(100).labels) == {0}  # type: ignore[arg-type]
-    part = spread(whole, 100)
+    part = whole.spread(100)
     assert len(part) == 100
     assert part.labels is not None
     assert set(np.bincount(part.labels)) <= {7, 8, 9, 10, 11, 12}
-    assert spread(whole, None) is whole
-    assert spread(whole, 10_000) is whole
-    assert len(spread(whole, 1)) == 1
+    assert whole.spread(None) is whole
+    assert whole.spread(10_000) is whole
+    assert len(whole.spread(1)) == 1
     with pytest.raises(DataError):
-        spread(whole, 0)
+        whole.spread(0)
 
 
 def test_spans() -> None:
@@ -41,7 +41,7 @@ def test_spans() -> None:
 
 def test_rows_are_the_emulators_answers() -> None:
     found = stress("mnist-cnn", CHIP, corruptions=["contrast"], limit=50, seed=2)
-    part = spread(hwsim.load_data("mnist-cnn"), 50)
+    part = hwsim.load_data("mnist-cnn").spread(50)
     graph = hwsim.quantize("mnist-cnn", CHIP)
     x = corrupt(part.inputs, "contrast", 2, seed=4)
     right = int((hwsim.emulate(graph, CHIP, x).output.argmax(1) == part.labels).sum())
