@@ -28,7 +28,6 @@ def command(ctx: click.Context, recipe: str, out: str | None, fresh: bool, threa
     from dataclasses import asdict
     from pathlib import Path
 
-    from hwsim.report.humanise import percent
     from hwsim.training import load_plan, run_plan
 
     plan = load_plan(recipe)
@@ -44,9 +43,10 @@ def command(ctx: click.Context, recipe: str, out: str | None, fresh: bool, threa
         facts(
             [
                 (learned.model, f"{learned.weights} weights, {learned.activations} activations, {learned.target}"),
-                ("float32", percent(learned.float32)),
-                ("quantized", f"{percent(learned.before)} on the chip, without training"),
-                ("trained", f"{percent(learned.after)} on the chip, {learned.n:,} inputs"),
+                ("score", learned.metric),
+                ("float32", learned.text(learned.float32)),
+                ("quantized", f"{learned.text(learned.before)} on the chip, without training"),
+                ("trained", f"{learned.text(learned.after)} on the chip, {learned.n:,} inputs"),
                 *(("written", str(path)) for path in found.files),
             ]
         )

@@ -8,7 +8,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from hwsim.report.humanise import count, percent
+from hwsim.report.humanise import count, percent, significant
 from hwsim.report.page import Page, facts_of, render
 from hwsim.report.scale import Axis, linear_axis, log_axis, share_axis, tick_number
 from hwsim.report.svg import Plane, marker, num, picture, point
@@ -24,8 +24,9 @@ class Learned:
         name, model, target, data, test: for people.
         n: test inputs.
         weights, activations: storage formats.
-        before, after: accuracy on the chip, quantized after training and by training; ``float32`` the float network's.
-        curve: (steps done, mean training loss since the row before, accuracy in torch or None).
+        before, after: score on the chip, quantized after training and by training; ``float32`` the float network's.
+        curve: (steps done, mean training loss since the row before, score in torch or None).
+        metric: what the scores are: ``accuracy``, or a name in ``hwsim.io.metric.METRICS``.
         recipe: as the file says.
     """
 
@@ -47,6 +48,11 @@ class Learned:
     command: str = ""
     versions: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    metric: str = "accuracy"
+
+    def text(self, score: float) -> str:
+        """A score as people read it."""
+        return percent(score) if self.metric == "accuracy" else significant(score, 4)
 
 
 def render_learning(learned: Learned, document: str) -> str:
@@ -74,7 +80,7 @@ def render_learning(learned: Learned, document: str) -> str:
         page,
         learned=learned,
         loss=loss_curves([("loss", [(step, loss) for step, loss, _ in learned.curve])], "loss"),
-        accuracy=score_curves([("accuracy", scores)], "accuracy", levels) if scores else "",
+        score=score_curves([(learned.metric, scores)], "score", levels, learned) if scores else "",
     )
 
 
@@ -87,14 +93,22 @@ def loss_curves(curves: Sequence[Curve], ident: str) -> Markup:
     return _drawn(curves, y, ident, "Training loss by step", "training loss", [], _number)
 
 
-def score_curves(curves: Sequence[Curve], ident: str, levels: Sequence[tuple[str, float]] = ()) -> Markup:
-    """Accuracy against steps, a line a curve; ``levels`` are drawn across."""
+def score_curves(
+    curves: Sequence[Curve], ident: str, levels: Sequence[tuple[str, float]] = (), learned: Learned | None = None
+) -> Markup:
+    """Scores against steps, a line a curve: accuracies, or what ``learned`` is scored by; ``levels`` lie across."""
     near = [value for _, rows in curves for _, value in rows]
-    held = [level for level in levels if level[1] > min(near) - 0.1]
-    shares = [*near, *(value for _, value in held)]
-    pad = max(0.002, 0.1 * (max(shares) - min(shares)))
-    y = share_axis(min(shares) - pad, max(shares) + pad)
-    return _drawn(curves, y, ident, "Accuracy by step", "accuracy, %", held, percent)
+    if learned is None or learned.metric == "accuracy":
+        held = [level for level in levels if level[1] > min(near) - 0.1]
+        shares = [*near, *(value for _, value in held)]
+        pad = max(0.002, 0.1 * (max(shares) - min(shares)))
+        y = share_axis(min(shares) - pad, max(shares) + pad)
+        return _drawn(curves, y, ident, "Accuracy by step", "accuracy, %", held, percent)
+    values = [*near, *(value for _, value in levels)]
+    pad = 0.1 * (max(values) - min(values))
+    y = linear_axis(min(values) - pad, max(values) + pad, lambda value, decimals: f"{value:.{decimals}f}")
+    name = learned.metric
+    return _drawn(curves, y, ident, f"{name[:1].upper()}{name[1:]} by step", name, levels, learned.text)
 
 
 def _number(value: float) -> str:

@@ -9,24 +9,27 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from hwsim.comparing import calibration_of, classes_of, dataset_of, now, versions
+from hwsim.comparing import calibration_of, dataset_of, now, versions
 from hwsim.emulate import emulate
-from hwsim.emulate.run import float_outputs
 from hwsim.emulate.values import chip_values
 from hwsim.errors import DataError, RecipeError
 from hwsim.io import Dataset, atomic, load_data, load_model
 from hwsim.io.model import save_model
-from hwsim.ir import Graph
+from hwsim.ir import Graph, check
 from hwsim.quant import quantize, recipe_for
+from hwsim.quant.attention import log_scaled
+from hwsim.quant.equalize import equalized
 from hwsim.quant.qat import QatNetwork, train
 from hwsim.quant.qat.augment import AUGMENTS
 from hwsim.report.learning import Learned, render_learning
 from hwsim.target import load_target
+from hwsim.training.judge import Judge
 from hwsim.training.spec import Plan
 
 if TYPE_CHECKING:
-    from hwsim.quant.qat.course import Augment
+    from hwsim.quant.qat.course import Augment, Penalty
 
 Progress = Callable[[str, int, int], None]
 CHECKPOINT, PLAN, MODEL, CURVE, PAGE = "checkpoint.npz", "recipe.json", "model.qir", "curve.json", "page.html"
@@ -73,55 +76,69 @@ def run_plan(
     show = progress or (lambda stage, done, total: None)
     graph, chip = load_model(plan.model), load_target(plan.target)
     chip.precision(plan.precision)
-    data, test = _training_data(graph, plan), _head(dataset_of(graph, plan.test, "test data"), plan.limit)
+    data, given = _training_data(graph, plan), dataset_of(graph, plan.test, "test data")
+    judge = Judge.of(graph, given, plan.limit, plan.course.task)
+    test = judge.test
     ranges, _ = calibration_of(graph, None if plan.test is None else test, plan.calibration, test)
-    course = plan.course.course
-    if test.labels is None:
-        raise DataError("expected labels of the test data, found none", where=test.name)
-    if data.labels is None and course.teacher < 1:
+    course = plan.course.course(judge.task)
+    if data.labels is None and course.teacher < 1 and course.task == "labels":
         raise DataError("expected labels, found none", where=data.name, hint="course.teacher: 1 learns without them")
-    checkpoint = _claim(plan, folder, fresh)
+    if plan.attack is not None and course.task != "labels":
+        raise RecipeError(f"attacks take labels; {plan.model} learns {course.task}", where=plan.name)
+    data = _taken(data, plan.take, course.seed)
+    mark = plan.model_dump_json(indent=1).encode()
+    checkpoint = _claim(mark, folder, fresh)
 
     rule = recipe_for(chip, plan.precision, plan.calibrator)
     for part in ("weights", "activations"):
         wanted = getattr(plan, part).format
         if wanted is not None:
             rule = replace(rule, **{part: replace(getattr(rule, part), format=wanted)})
-    quantized = quantize(graph, rule, ranges.inputs)
-    teacher = QatNetwork(quantized, graph, rule, full=True).eval() if course.teacher else None
+    heads = plan.attention
+    start, factors = graph, None
+    if plan.equalize != "none":
+        start = check(equalized(start, replace(rule, equalize=plan.equalize), ranges.inputs))
+    if heads is not None and heads.factors:
+        start, factors = log_scaled(start, heads.factors)
+    quantized = quantize(start, rule, ranges.inputs)
     network = QatNetwork(
         quantized,
-        graph,
+        start,
         rule,
         weights=plan.weights.learning,
         activations=plan.activations.learning,
         chip=chip_values(chip, plan.precision) if plan.sums == "chip" else None,
         seed=course.seed,
+        log_scales=factors,
     )
+    if heads is not None and heads.alone:
+        network.learn_only(network.logs())
+    whole = QatNetwork(quantized, start, rule, full=True).eval()
 
-    def right(held: Graph, stage: str) -> float:
+    def on_chip(held: Graph, stage: str) -> float:
         found = emulate(
             held,
             chip,
             test.inputs,
             precision=plan.precision,
+            reduce=judge.figures,
             progress=lambda done, total: show(stage, done, total),
         )
-        return float((classes_of(found.output) == test.labels).mean())
+        return judge.score(found.output)
 
-    whole = _float_accuracy(graph, test)
-    before = right(quantized, "emulate, before training")
-    labels = np.zeros(len(data.inputs), np.int64) if data.labels is None else data.labels
+    atomic.write(folder / PLAN, mark, DataError)
+    float32 = judge.of_float(graph)
+    before = on_chip(quantized, "emulate, before training")
     curve = train(
         network,
         data.inputs,
-        labels,
+        _labels(data) if course.task == "labels" else None,
         course,
-        teacher=teacher,
+        teacher=whole if course.teacher else None,
         augment=_augment(plan.augment),
         attack=None if plan.attack is None else plan.attack.adversary,
-        penalty=None if plan.outliers is None else plan.outliers.regularizer,
-        judge=lambda now: _accuracy(now, test),
+        penalty=_penalty(plan, network, whole),
+        judge=judge.of_torch,
         checkpoint=checkpoint,
         threads=threads,
         progress=show,
@@ -137,9 +154,10 @@ def run_plan(
         weights=rule.weights.format,
         activations=rule.activations.format,
         before=before,
-        after=right(exported, "emulate, after training"),
-        float32=whole,
+        after=on_chip(exported, "emulate, after training"),
+        float32=float32,
         curve=tuple((row.step, row.loss, row.score) for row in curve),
+        metric=judge.name,
         recipe=plan.model_dump(mode="json"),
         seed=course.seed,
         created=now(),
@@ -158,15 +176,13 @@ def _write(learned: Learned, graph: Graph, folder: Path) -> tuple[Path, ...]:
     return folder / MODEL, folder / CURVE, folder / PAGE
 
 
-def _claim(plan: Plan, folder: Path, fresh: bool) -> Path:
-    """The checkpoint's path, in a folder that belongs to this recipe."""
-    mark, checkpoint = folder / PLAN, folder / CHECKPOINT
-    text = plan.model_dump_json(indent=1).encode()
+def _claim(mark: bytes, folder: Path, fresh: bool) -> Path:
+    """The checkpoint's path, in a folder that belongs to the recipe ``mark`` or to none."""
+    checkpoint = folder / CHECKPOINT
     if fresh:
         checkpoint.unlink(missing_ok=True)
-    elif mark.is_file() and mark.read_bytes() != text and checkpoint.is_file():
+    elif (folder / PLAN).is_file() and (folder / PLAN).read_bytes() != mark and checkpoint.is_file():
         raise RecipeError("holds the run of another recipe", where=str(folder), hint="--fresh forgets it")
-    atomic.write(mark, text, DataError)
     return checkpoint
 
 
@@ -183,8 +199,17 @@ def _training_data(graph: Graph, plan: Plan) -> Dataset:
     return load_data(plan.data)
 
 
-def _head(data: Dataset, limit: int | None) -> Dataset:
-    return data if limit is None else data.head(limit)
+def _taken(data: Dataset, count: int | None, seed: int) -> Dataset:
+    """So many inputs, drawn without return."""
+    if count is None or count >= len(data):
+        return data
+    pick = np.random.default_rng(seed).permutation(len(data))[:count]
+    return replace(data, inputs=data.inputs[pick], labels=None if data.labels is None else data.labels[pick])
+
+
+def _labels(data: Dataset) -> NDArray[np.int64]:
+    """Zeros where there are none: the teacher alone teaches then."""
+    return np.zeros(len(data), np.int64) if data.labels is None else data.labels
 
 
 def _augment(names: list[str]) -> Augment | None:
@@ -199,19 +224,18 @@ def _augment(names: list[str]) -> Augment | None:
     return change
 
 
-def _accuracy(network: QatNetwork, test: Dataset) -> float:
-    from hwsim.quant.qat.course import accuracy
+def _penalty(plan: Plan, network: QatNetwork, teacher: QatNetwork) -> Penalty | None:
+    """The terms of the loss beside the course's own, added."""
+    terms: list[Penalty] = []
+    if plan.outliers is not None:
+        terms.append(plan.outliers.regularizer)
+    if plan.attention is not None and plan.attention.distance:
+        from hwsim.quant.qat.attention import attention_distance
 
-    assert test.labels is not None
-    chip, network.chip = network.chip, None  # the curve is torch's; the chip has its say at the end
-    found = accuracy(network, test.inputs, test.labels)
-    network.chip = chip
-    return found
-
-
-def _float_accuracy(graph: Graph, test: Dataset) -> float:
-    answers = float_outputs(graph, test.inputs, reduce=lambda y, x: classes_of(y))
-    return float((answers == test.labels).mean())
+        terms.append(attention_distance(network, teacher, plan.attention.distance))
+    if len(terms) < 2:
+        return terms[0] if terms else None
+    return lambda learner, x, dice: sum(term(learner, x, dice) for term in terms)
 
 
 def _torch_version() -> dict[str, str]:

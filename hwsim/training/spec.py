@@ -9,6 +9,13 @@ course: {epochs: 3, teacher: 0.5}
 augment: [jitter]
 attack: {epsilon: 0.1, steps: 7}
 outliers: {kind: energy}
+
+name: llama-int4
+model: tiny-llama
+target: hwsim-int4-ws16
+attention: {factors: [query, key, value, scores], distance: 1.0}
+course: {epochs: 1, batch: 4}
+take: 320
 """
 
 from __future__ import annotations
@@ -21,8 +28,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from hwsim.errors import HwsimError, RecipeError, unknown
 from hwsim.numerics import formats
 from hwsim.quant import CALIBRATORS
+from hwsim.quant.attention import PLACES
 from hwsim.quant.qat import Adversary, Course, Learning, Outliers
 from hwsim.quant.qat.augment import AUGMENTS
+from hwsim.quant.recipe import EQUALIZERS
 from hwsim.target.explain import explain
 from hwsim.target.yaml import Document, read_yaml
 
@@ -54,26 +63,27 @@ class Storage(_Strict):
 
 
 class Steps(_Strict):
-    """The fields of ``hwsim.quant.qat.Course``."""
+    """The fields of ``hwsim.quant.qat.Course``; ``task`` None is the one that fits the network's score."""
 
     epochs: int = Field(default=5, ge=1, le=100_000)
     batch: int = Field(default=100, ge=1, le=1_000_000)
     rate: float = Field(default=1e-3, gt=0, allow_inf_nan=False)
     scale_rate: float = Field(default=1.0, ge=0, allow_inf_nan=False)
     table_rate: float = Field(default=100.0, ge=0, allow_inf_nan=False)
+    log_rate: float = Field(default=10.0, ge=0, allow_inf_nan=False)
     optimizer: str = "adamw"
     weight_decay: float = Field(default=1e-4, ge=0, allow_inf_nan=False)
     accumulate: int = Field(default=1, ge=1)
     accumulator: str = "fp32"
     teacher: float = Field(default=0.0, ge=0, le=1)
     temperature: float = Field(default=2.0, gt=0, allow_inf_nan=False)
+    task: str | None = None
     seed: int = Field(default=0, ge=0, lt=2**32)
     checkpoint_steps: int = Field(default=200, ge=1)
     report_steps: int | None = Field(default=None, ge=1)
 
-    @property
-    def course(self) -> Course:
-        return Course(**self.model_dump())
+    def course(self, task: str = "labels") -> Course:
+        return Course(**self.model_dump(exclude={"task"}), task=self.task or task)
 
 
 class Attack(_Strict):
@@ -104,6 +114,20 @@ class Strangers(_Strict):
         return Outliers(**self.model_dump())
 
 
+class Heads(_Strict):
+    """What holds attention where few bits move it.
+
+    Attributes:
+        factors: where a factor for every head learns with the network (``hwsim.quant.attention.log_scaled``).
+        alone: only the factors learn, and everything else stays as it was stored.
+        distance: weight of the term of the loss that holds softmaxes to the float network's.
+    """
+
+    factors: list[str] = Field(default_factory=list)
+    alone: bool = False
+    distance: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+
+
 class Plan(_Strict):
     """A training recipe.
 
@@ -115,7 +139,10 @@ class Plan(_Strict):
         data, calibration, test: what it learns from, picks its first scales on and is measured on: a zoo name (its
             training, calibration or test data) or a .npz file; None is the model's own.
         limit: use only so many of the test inputs.
+        take: learn from so many of the data's inputs, drawn by the course's seed; None: from all.
+        equalize: what is moved between channels or heads of the float network first.
         weights, activations: storage, and what learns of it.
+        attention: factors of heads that learn, and a term of the loss; None: neither.
         course: how long, how fast, in which steps.
         augment: changes to pictures, names in ``hwsim.quant.qat.augment.AUGMENTS``.
         attack: learn from inputs that the network finds hard; None: from the data as they are.
@@ -132,8 +159,11 @@ class Plan(_Strict):
     calibration: str | None = None
     test: str | None = None
     limit: int | None = Field(default=None, ge=1)
+    take: int | None = Field(default=None, ge=1)
+    equalize: str = "none"
     weights: Storage = Storage()
     activations: Storage = Storage()
+    attention: Heads | None = None
     course: Steps = Steps()
     augment: list[str] = Field(default_factory=list)
     attack: Attack | None = None
@@ -167,13 +197,20 @@ def _check(document: Document, plan: Plan) -> None:
                 raise unknown(RecipeError, "format", name, formats, where=document.where((part, key)))
     if plan.calibrator not in CALIBRATORS:
         raise unknown(RecipeError, "calibrator", plan.calibrator, CALIBRATORS, where=document.where(("calibrator",)))
+    if plan.equalize not in EQUALIZERS:
+        raise unknown(RecipeError, "equalizer", plan.equalize, EQUALIZERS, where=document.where(("equalize",)))
+    for index, name in enumerate(plan.attention.factors if plan.attention else ()):
+        if name not in PLACES:
+            raise unknown(RecipeError, "place", name, PLACES, where=document.where(("attention", "factors", index)))
+    if plan.attention and plan.attention.alone and not plan.attention.factors:
+        raise RecipeError("alone: expected factors that learn, found none", where=document.where(("attention",)))
     for index, name in enumerate(plan.augment):
         if name not in AUGMENTS:
             raise unknown(RecipeError, "augmentation", name, AUGMENTS, where=document.where(("augment", index)))
     for part, make in (
         ("weights", lambda: plan.weights.learning),
         ("activations", lambda: plan.activations.learning),
-        ("course", lambda: plan.course.course),
+        ("course", plan.course.course),
         ("attack", lambda: plan.attack and plan.attack.adversary),
         ("outliers", lambda: plan.outliers and plan.outliers.regularizer),
     ):

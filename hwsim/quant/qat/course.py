@@ -32,6 +32,7 @@ _LOSS_SCALE = 1024.0
 """Of gradients while they are summed in 16 bits, so that small ones do not vanish."""
 
 Augment = Callable[[Tensor, torch.Generator], Tensor]
+Penalty = Callable[[QatNetwork, Tensor, torch.Generator], Tensor]
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +126,7 @@ def train(
     teacher: QatNetwork | None = None,
     augment: Augment | None = None,
     attack: Callable[[QatNetwork, Tensor, Tensor, torch.Generator], Tensor] | None = None,
-    penalty: Callable[[QatNetwork, Tensor, torch.Generator], Tensor] | None = None,
+    penalty: Penalty | None = None,
     judge: Callable[[QatNetwork], float] | None = None,
     checkpoint: Path | None = None,
     threads: int | None = None,
@@ -160,7 +161,7 @@ def train(
     run = _State(network, optimizer, schedule, course, checkpoint)
     done = run.load()
     show = progress or (lambda stage, now, whole: None)
-    x_all = torch.from_numpy(np.ascontiguousarray(inputs))
+    x_all = torch.from_numpy(np.require(inputs, requirements=["C", "W"]))
     y_all = None if labels is None else torch.from_numpy(np.asarray(labels, np.int64))
     while done < total:
         epoch, place = divmod(done, batches)
@@ -196,7 +197,7 @@ def _step(
     dice: torch.Generator,
     augment: Augment | None,
     attack: Callable[[QatNetwork, Tensor, Tensor, torch.Generator], Tensor] | None,
-    penalty: Callable[[QatNetwork, Tensor, torch.Generator], Tensor] | None,
+    penalty: Penalty | None,
 ) -> float:
     learned = [p for p in network.parameters() if p.requires_grad]
     kind = ACCUMULATORS[course.accumulator]
