@@ -46,16 +46,16 @@ module array_os #(
 
     // the last element has its sum ROWS+COLS-1 cycles after the last k; ROWS rows then leave through the bottom
     wire            full;
-    reg  [ROWS-1:0] left;
-    wire            drain = full | (|left);
+    reg  [ROWS-1:0] leaving;  // one bit, which goes down with the rows
+    wire [ROWS:0]   next  = {full, leaving};
+    wire            drain = |leaving;
+    wire            unused_end = next[0];
 
-    delay #(.CYCLES(ROWS + COLS - 1), .WIDTH(1)) finished (.clk(clk), .rst(rst), .in(k_valid & k_last), .out(full));
+    delay #(.CYCLES(ROWS + COLS - 2), .WIDTH(1)) finished (.clk(clk), .rst(rst), .in(k_valid & k_last), .out(full));
 
     always @(posedge clk) begin
         valid_out <= drain & ~rst;
-        if (rst) left <= {ROWS{1'b0}};
-        else if (full) left <= ~({ROWS{1'b1}} << (ROWS - 1));
-        else left <= left >> 1;
+        leaving   <= rst ? {ROWS{1'b0}} : next[ROWS:1];
     end
 
     genvar r, c;

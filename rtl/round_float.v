@@ -1,27 +1,28 @@
 // round_float: a sum in fixed point becomes a floating-point number, rounded once: d = round(sum * 2**unit). Combinational
-// (latency 0). sum: W signed bits; unit: the exponent of its lowest bit, signed; d: a sign, CE exponent and CM mantissa
-// bits. A zero is +0; what is too large is infinite; what is below the smallest normal number is subnormal. Parameters: W,
-// at least 2; CE, at least 2; CM; DM, mantissa bits that d keeps, 1 to CM, those below being 0; NEAREST, 0 to cut toward
-// zero, 1 to round to nearest even; anything else stops elaboration.
+// (latency 0). sum: W signed bits; unit: the exponent of its lowest bit, U_W signed bits; d: a sign, CE exponent and CM
+// mantissa bits. A zero is +0; what is too large is infinite; what is below the smallest normal number is subnormal.
+// Parameters: W, U_W, CE, at least 2; CM; DM, mantissa bits that d keeps, 1 to CM, those below being 0; NEAREST, 0 to cut
+// toward zero, 1 to round to nearest even; anything else stops elaboration.
 
 `default_nettype none
 
 module round_float #(
     parameter W       = 28,
+    parameter U_W     = 16,
     parameter CE      = 8,
     parameter CM      = 23,
     parameter DM      = 23,
     parameter NEAREST = 0
 ) (
     input  wire signed [W-1:0]   sum,
-    input  wire signed [15:0]    unit,
+    input  wire signed [U_W-1:0] unit,
     output wire        [CE+CM:0] d
 );
 
     // an instance of a module that does not exist stops elaboration
     generate
-        if (W < 2 || CE < 2 || DM < 1 || DM > CM) begin : g_impossible
-            round_float_needs_W_CE_of_2_or_more_and_DM_of_1_to_CM impossible ();
+        if (W < 2 || U_W < 2 || CE < 2 || DM < 1 || DM > CM) begin : g_impossible
+            round_float_needs_W_U_W_CE_of_2_or_more_and_DM_of_1_to_CM impossible ();
         end
         if (NEAREST != 0 && NEAREST != 1) begin : g_rounding
             round_float_needs_NEAREST_0_or_1 impossible ();
@@ -33,6 +34,9 @@ module round_float #(
     localparam K_W  = DM + 2;           // what d keeps of a sum with its leading one on top, and the bit below
     localparam S_W  = $clog2(K_W + 1);  // counts the places that such a sum goes down, as a subnormal d
     localparam X_W  = W > K_W ? W : K_W;
+    localparam C_W  = CE > S_W ? CE : S_W;
+    localparam M_W  = LOG > C_W ? LOG : C_W;
+    localparam E_W  = (U_W > M_W ? U_W : M_W + 1) + 1;  // of the exponent of the leading one
 
     // the leading one goes to the top: by 2**k places in step k, where as many bits on top are 0
     wire [W-1:0]   magnitude = sum < 0 ? -sum : sum;
@@ -65,10 +69,10 @@ module round_float #(
     endgenerate
 
     /* verilator lint_off WIDTH */
-    localparam signed [16:0] MOST = BIAS, LEAST = 1 - BIAS, VANISHED = LEAST - K_W, TOP = W - 1;
+    localparam signed [E_W-1:0] MOST = BIAS, LEAST = 1 - BIAS, VANISHED = LEAST - K_W, TOP = W - 1;
     localparam [S_W-1:0] ALL  = K_W;
     localparam [CE-1:0]  LESS = BIAS - 1;
-    wire signed [16:0] exponent = {unit[15], unit} + TOP - {{(17 - LOG) {1'b0}}, zeros};
+    wire signed [E_W-1:0] exponent = unit + TOP - $signed({1'b0, zeros});
     wire               tiny     = exponent < LEAST;
     wire [S_W-1:0]     short    = LEAST[S_W-1:0] - exponent[S_W-1:0];
     wire [S_W-1:0]     down     = !tiny ? 0 : exponent < VANISHED ? ALL : short;

@@ -144,6 +144,7 @@ def prove(units: tuple[str, ...], every: bool, array: bool, sources: tuple[str, 
 
 WHY = {
     "equal": "makes no difference (proved)",
+    "unseen": "makes no difference that may be seen (proved)",
     "bounded": "makes no difference in the cycles of a load and a row (proved)",
     "differs": "found by the equivalence proof alone",
     "open": "the equivalence proof gave no answer in time",

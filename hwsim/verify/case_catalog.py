@@ -165,6 +165,26 @@ def _requantizer(fmt: str, sign_magnitude: int) -> CaseUnit:
             zero=rng.choice(zeros, count),
         )
 
+    def close(rng: np.random.Generator, count: int) -> dict[str, NDArray[Any]]:
+        """Products 1, 2 or 4 below a tie or 1 above it, at every shift: factors of 2**n - 1 and of 2**n + 1."""
+        power, odd = 1 << np.arange(1, 31, dtype=np.int64), 1 << np.arange(1, 31, 2, dtype=np.int64)
+        twice = 1 << np.arange(1, 16, dtype=np.int64)
+        acc = np.concatenate([*[power + 1] * 3, odd + twice + 1])
+        multiplier = np.concatenate([*((power - 1) * times for times in (1, 2, 4)), odd - twice + 1])
+        fits = multiplier < 1 << 31
+        acc, multiplier = (
+            np.concatenate([held[fits], sign * held[fits]]) for held, sign in ((acc, -1), (multiplier, 1))
+        )
+        shift = np.round(np.log2(np.abs(acc).astype(np.float64) * multiplier)).astype(np.int64) + 1
+        return columns(
+            acc=acc,
+            low=np.full_like(acc, ends.min),
+            high=np.full_like(acc, ends.max),
+            multiplier=multiplier,
+            shift=shift,
+            zero=np.resize(zeros, acc.size),
+        )
+
     def golden(values: Values) -> dict[str, NDArray[Any]]:
         from hwsim.emulate import _kernels as kernels
         from hwsim.numerics import encode
@@ -214,7 +234,7 @@ def _requantizer(fmt: str, sign_magnitude: int) -> CaseUnit:
             Port("zero", bits + 1, signed=True),
         ),
         outputs=(Port("code", bits, fmt=fmt),),
-        checks={"ties": ties, "powers": powers, "edges": edges, "random": draw},
+        checks={"ties": ties, "powers": powers, "edges": edges, "close": close, "random": draw},
         golden=golden,
         points=points,
         rows={},

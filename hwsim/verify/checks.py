@@ -15,6 +15,7 @@ from hwsim.verify.catalog import RtlUnit, scaled_unit
 from hwsim.verify.compare import NOTHING, UNKNOWN, Outcome, compare_rows, difference, fold_cycles, golden
 from hwsim.verify.coverage import pe_points
 from hwsim.verify.drive import Array, Codes, Scales, StreamRun, Sums, run_replay, run_stream, sum_dtype
+from hwsim.verify.float_sums import EXTREMES, sums_against
 from hwsim.verify.multipliers import MULTIPLIERS, fixed_point, is_finite
 from hwsim.verify.output_stationary import output_stationary, output_stationary_pe, output_stationary_reset
 from hwsim.verify.result import Point
@@ -88,7 +89,7 @@ def _scaled_corners(plan: Plan, w: Codes, a: Codes) -> Outcome:
     of_w, of_a = (axis.ravel() for axis in np.meshgrid(extremes, extremes, indexing="ij"))
     tiles = SCALED_TURNS * len(w)
     w, a = np.repeat(w, SCALED_TURNS, axis=0)[:, None], np.repeat(a, SCALED_TURNS, axis=0)[:, None]
-    c = np.resize(np.array(FP32_EXTREMES, np.uint32), (tiles, plan.m, array.cols)).view(np.int32)
+    c = np.resize(np.array(EXTREMES["fp32"], np.uint32), (tiles, plan.m, array.cols)).view(np.int32)
     scales = (
         np.broadcast_to(np.resize(of_w, tiles)[:, None, None], (tiles, 1, array.cols)),
         np.broadcast_to(np.resize(of_a, tiles)[:, None, None], (tiles, 1, plan.m)),
@@ -99,6 +100,24 @@ def _scaled_corners(plan: Plan, w: Codes, a: Codes) -> Outcome:
 def random_tiles(plan: Plan) -> Outcome:
     """Random operands and sums, ``tiles`` tiles of m x cols x rows, back to back."""
     return _random(plan, "random_tiles", plan.tiles, 1)
+
+
+def blocks(plan: Plan) -> Outcome:
+    """Blocks of one product, of few and of many, under any scales, onto sums that cancel them, and small and large."""
+    from hwsim.numerics import decode_table
+
+    rng, array = plan.rng("blocks"), plan.array
+    tiles, rows, cols = plan.tiles, array.rows, array.cols
+    multiplier = MULTIPLIERS[array.unit.multiplier]
+    share = rng.choice([2 / rows, 0.3, 1], (2, tiles, 1, 1, 1))
+    w = np.where(rng.random((tiles, 1, rows, cols)) < share[0], _weights(rng, array, (tiles, 1, rows, cols)), 0)
+    a = np.where(rng.random((tiles, 1, plan.m, rows)) < share[1], _activations(rng, array, (tiles, 1, plan.m, rows)), 0)
+    of_w, of_a = (rng.integers(0, 256, (tiles, 1, n), dtype=np.uint8) for n in (cols, plan.m))
+    values = [decode_table(fmt).astype(np.float64) for fmt in (multiplier.a_format, multiplier.b_format)]
+    scale = np.nan_to_num(_scale_table(array.unit)).astype(np.float64)
+    exact = (values[0][a[:, 0]] @ values[1][w[:, 0]]) * scale[of_a[:, 0]][:, :, None] * scale[of_w]
+    c = sums_against(rng, exact, "fp32").astype(np.uint32).view(np.int32)
+    return _stream(plan, w.astype(np.uint8), a.astype(np.uint8), c, (of_w, of_a))
 
 
 def k_chain(plan: Plan) -> Outcome:
@@ -152,13 +171,13 @@ def reset(plan: Plan) -> Outcome:
 OUTPUT_STATIONARY = (output_stationary, output_stationary_reset, output_stationary_pe)
 CHECKS: Mapping[str, Callable[[Plan], Outcome]] = {
     check.__name__: check
-    for check in (pe_exhaustive, corner_tiles, random_tiles, k_chain, gaps, reset, *OUTPUT_STATIONARY)
+    for check in (pe_exhaustive, corner_tiles, random_tiles, blocks, k_chain, gaps, reset, *OUTPUT_STATIONARY)
 }
 
 
 def checks_of(unit: RtlUnit) -> Mapping[str, Callable[[Plan], Outcome]]:
     """The checks of a unit: with block scales, those of the array that has them."""
-    without = (pe_exhaustive, *OUTPUT_STATIONARY) if unit.scaled else ()
+    without = (pe_exhaustive, *OUTPUT_STATIONARY) if unit.scaled else (blocks,)
     return {name: check for name, check in CHECKS.items() if check not in without}
 
 
@@ -197,13 +216,6 @@ def extreme_scales(unit: RtlUnit) -> Codes:
     return np.array(sorted(set(codes)), np.uint8)
 
 
-FP32_EXTREMES = (
-    *(0x00000000, 0x80000000, 0x00000001, 0x807FFFFF, 0x00800000, 0x3F800000, 0xC1234567),
-    *(0x7F7FFFFF, 0xFF7FFFFF, 0x7F800000, 0xFF800000, 0x7FC00000),
-)
-"""Zeros, subnormals, the least normal number, ordinary ones, the largest, infinities, NaN."""
-
-
 def _activations(rng: np.random.Generator, array: Array, shape: tuple[int, ...]) -> Codes:
     codes: Codes = finite_codes(array.unit)[0]
     return codes[rng.integers(0, len(codes), shape, dtype=np.uint8)]
@@ -239,7 +251,7 @@ def _sums(rng: np.random.Generator, array: Array, shape: tuple[int, ...]) -> Sum
         kind = rng.random(shape)
         tame = (rng.normal(0, 1, shape) * np.exp2(rng.integers(-8, 12, shape))).astype(np.float32).view(np.int32)
         wild = rng.integers(0, 1 << 32, shape, dtype=np.uint64).astype(np.uint32).view(np.int32)
-        extreme = rng.choice(np.array(FP32_EXTREMES, np.uint32), shape).view(np.int32)
+        extreme = rng.choice(np.array(EXTREMES["fp32"], np.uint32), shape).view(np.int32)
         return np.where(kind < 0.8, tame, np.where(kind < 0.95, wild, extreme)).astype(np.int32)
     low, high = _ends(array)
     anywhere = rng.integers(low, high, shape, dtype=np.int64, endpoint=True)

@@ -14,13 +14,14 @@ from hwsim.numerics.unit import FusedUnit, MatrixUnit, ScaledFusedUnit
 from hwsim.verify.cases import CaseUnit, Port, Values
 from hwsim.verify.catalog import scale_parameters
 from hwsim.verify.dot import dot_parameters
+from hwsim.verify.float_sums import EXTREMES, INFINITY, float_codes, sums_against
 from hwsim.verify.multipliers import fixed_point
 from hwsim.verify.result import Point
 
 PAIRED_BITS = 8
 """Up to so many bits every pair of operands is driven."""
-INFINITY = {"fp32": 0x7F800000, "fp16": 0x7C00}
-"""Code of infinity, which is also the field of the exponent."""
+PAIRED_CASES = 1 << 14
+"""In so many cases, or in each lane once, where pairs are fewer."""
 
 
 def forms_dot(unit: MatrixUnit) -> bool:
@@ -70,9 +71,12 @@ def dot_unit(unit: MatrixUnit) -> CaseUnit:
     def pairs(rng: np.random.Generator, count: int) -> dict[str, NDArray[Any]]:
         """Every pair of operands, each in one lane in turn with zeros in the others, onto extreme sums in turn."""
         a, b = (axis.ravel() for axis in np.meshgrid(*(np.arange(1 << bits[p.fmt or ""]) for p in inputs[:2])))
-        lane = np.arange(a.size)[:, None] % unit.products == np.arange(unit.products)
+        turns = min(unit.products, max(1, PAIRED_CASES // a.size))
+        lane = (np.arange(a.size) + np.arange(turns)[:, None]).ravel()[:, None] % unit.products
+        here = lane == np.arange(unit.products)
+        a, b = np.tile(a, turns), np.tile(b, turns)
         c = np.where(np.arange(a.size) % 2, 0, np.resize(_sums(unit), a.size))
-        return finish({"a": lane * a[:, None], "b": lane * b[:, None], "c": c.reshape(-1, 1)}, rng)
+        return finish({"a": here * a[:, None], "b": here * b[:, None], "c": c.reshape(-1, 1)}, rng)
 
     def corners(rng: np.random.Generator, count: int) -> dict[str, NDArray[Any]]:
         """Each pair of extreme operands in all lanes, with one sign and with signs that cancel, onto extreme sums."""
@@ -104,10 +108,28 @@ def dot_unit(unit: MatrixUnit) -> CaseUnit:
                 near = encode(rng.normal(0, 2, codes.shape).astype(np.float32), fmt).astype(np.int64)
                 codes = np.where(rng.random((count, 1)) < 0.6, near, codes)
             made[name] = np.where(rng.random(codes.shape) < 0.1, 0, codes)
-        c = _floats(rng.normal(0, 8, count), unit.accumulator)
+        c = float_codes(rng.normal(0, 8, count), unit.accumulator)
         c = np.where(rng.random(count) < 0.2, rng.choice(_sums(unit), count), c)
         made["c"] = np.where(rng.random(count) < 0.2, rng.integers(0, 1 << size, count), c).reshape(-1, 1)
         return finish(made, rng)
+
+    def special(rng: np.random.Generator, count: int) -> dict[str, NDArray[Any]]:
+        """In one lane, two, or three among ordinary ones: zeros, infinities, NaN, and codes of a single bit."""
+        count *= 2
+        made, rows = draw(rng, count), np.arange(count)
+        alone = rng.random((count, 1)) < 0.3
+        for name in ("a", "b"):
+            made[name] = np.where(alone, 0, made[name])
+        for lane in (rng.integers(0, unit.products, count) for _ in range(3)):
+            here = rng.random(count) < 0.6
+            for name, fmt in (("a", unit.a_format), ("b", unit.b_format)):
+                apart = np.concatenate([_extremes(fmt), *[np.flatnonzero(~_finite(fmt))[:1]] * 4])
+                code = np.where(
+                    rng.random(count) < 0.5, rng.choice(apart, count), 1 << rng.integers(0, bits[fmt], count)
+                )
+                code ^= rng.integers(0, 2, count) << (bits[fmt] - 1)
+                made[name][rows, lane] = np.where(here, code, made[name][rows, lane])
+        return made
 
     def cancel(rng: np.random.Generator, count: int) -> dict[str, NDArray[Any]]:
         """Products of any size that cancel but for one; c cancels that too, or is subnormal, or next to infinity."""
@@ -133,11 +155,7 @@ def dot_unit(unit: MatrixUnit) -> CaseUnit:
             with np.errstate(invalid="ignore"):
                 stored = _values(scaled.scale_format)[made["sa"]] * _values(scaled.scale_format)[made["sb"]]
             products = products * np.repeat(np.nan_to_num(stored), scaled.block_size, axis=1)
-        top, field = 1 << (size - 1), INFINITY[unit.accumulator]
-        near = _floats(-products.sum(axis=1), unit.accumulator) + rng.integers(-2, 3, count)
-        kind, any_sign = rng.integers(0, 4, count), rng.integers(0, 2, count) * top
-        least = rng.integers(0, top, count) >> rng.integers(0, size - 1, count) | any_sign
-        made["c"] = np.choose(kind, [0, near % (2 * top), least, field - rng.integers(0, 4, count) | any_sign])[:, None]
+        made["c"] = sums_against(rng, products.sum(axis=1), unit.accumulator)[:, None]
         return finish(made, rng)
 
     def points(values: Values, answers: Values) -> tuple[Point, ...]:
@@ -150,7 +168,7 @@ def dot_unit(unit: MatrixUnit) -> CaseUnit:
         parameters=dot_parameters(unit) if scaled is None else _scaled_parameters(scaled),
         inputs=tuple(inputs),
         outputs=(output,),
-        checks={**checks, "corners": corners, "cancel": cancel, "random": draw},
+        checks={**checks, "corners": corners, "special": special, "cancel": cancel, "random": draw},
         golden=golden,
         points=points,
         rows={},
@@ -261,17 +279,7 @@ def _extremes(fmt: str) -> NDArray[np.int64]:
 
 
 def _sums(unit: FusedUnit) -> NDArray[np.int64]:
-    if unit.accumulator == "fp16":
-        return np.array([0, 0x8000, 1, 0x83FF, 0x400, 0x3C00, 0xC123, 0x7BFF, 0xFBFF, 0x7C00, 0xFC00, 0x7E00], np.int64)
-    from hwsim.verify.checks import FP32_EXTREMES
-
-    return np.array(FP32_EXTREMES, np.int64)
-
-
-def _floats(x: NDArray[np.float64], accumulator: str) -> NDArray[np.int64]:
-    number, code = (np.float16, np.uint16) if accumulator == "fp16" else (np.float32, np.uint32)
-    with np.errstate(over="ignore"):
-        return x.astype(number).view(code).astype(np.int64)
+    return np.array(EXTREMES[unit.accumulator], np.int64)
 
 
 def _scales(rng: np.random.Generator, fmt: str, shape: tuple[int, ...]) -> NDArray[np.int64]:

@@ -29,7 +29,7 @@ from hwsim.verify.tile_engine import ENGINES, EnginePlan
 MUTANTS = 240
 SHAPE = 4
 """Rows and columns of the array around a mutated element, and of a mutated array (the rows of one block, if scaled)."""
-TILES = 20
+TILES = 100
 CASE_TILES = 500
 """For modules that answer case by case, ten cases each."""
 
@@ -51,7 +51,7 @@ class Subject:
 ARRAY_CHECKS = ("random_tiles", "gaps", "reset", "corner_tiles", "k_chain")
 OS_CHECKS = tuple(check.__name__ for check in OUTPUT_STATIONARY)
 ENGINE_CHECKS = ("reloads", "resets", "packets", "malformed", "operands")
-DOT_CHECKS = ("random", "cancel", "corners")
+DOT_CHECKS = ("random", "special", "cancel", "corners")
 """The quick ones first."""
 
 
@@ -67,7 +67,7 @@ def _subjects() -> Iterator[Subject]:
     yield _of("pe_os", plain.name, element, checks=OS_CHECKS)
     yield _of("array_ws", plain.name, array, checks=ARRAY_CHECKS)
     yield _of("array_os", plain.name, array, checks=OS_CHECKS)
-    yield _of("array_ws_scaled", scaled.name, blocks, checks=ARRAY_CHECKS)
+    yield _of("array_ws_scaled", scaled.name, blocks, checks=("blocks", *ARRAY_CHECKS))
     # a requantizer's own defaults are those of int4
     yield _of("requantizer", "requantizer_int4", {})
     for module, unit, checks in (
@@ -134,7 +134,7 @@ class MutationReport:
     @property
     def equivalent(self) -> int:
         """Survivors that no simulation could find, as they make no difference."""
-        return sum(survivor.verdict in ("equal", "bounded") for survivor in self.survivors)
+        return sum(survivor.verdict in ("equal", "unseen", "bounded") for survivor in self.survivors)
 
     @property
     def rate(self) -> float:

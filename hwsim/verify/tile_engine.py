@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -149,9 +150,15 @@ def _run(plan: EnginePlan, check: str) -> Outcome:
     try:
         got = simulated()
     except ToolError as error:
-        if "non-0/1" not in str(error):  # what the AXI models say of a handshake that is neither
+        if "non-0/1" not in str(error):  # what the AXI models say of a handshake or a beat that is neither
             raise
-        return Outcome(1, 1, 0, 0, 0, f"{check}: tvalid, tready or tlast: expected 0 or 1, got {UNKNOWN}", None)
+
+        def until_then(wave: Path) -> None:
+            with suppress(ToolError):
+                simulated(wave)
+
+        told = f"{check}: a handshake or a result beat: expected bits of 0 or 1, got {UNKNOWN}"
+        return Outcome(1, 1, 0, 0, 0, told).recorded_by(until_then)
     compared = mismatches = timed = late = 0
     first = None
     for act, (tiles, sums, seen) in enumerate(zip(driven, expected, got["acts"], strict=True)):

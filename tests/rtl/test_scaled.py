@@ -11,7 +11,7 @@ from hwsim.verify import rtl_matmul, verify_rtl
 from tests.oracles import need_module, need_tool
 
 ARRAYS = ("hwsim.rtl.nvfp4", "hwsim.rtl.mxfp4")
-CHECKS = ["corner_tiles", "random_tiles", "k_chain", "gaps", "reset"]
+CHECKS = ["corner_tiles", "random_tiles", "blocks", "k_chain", "gaps", "reset"]
 
 
 @pytest.fixture

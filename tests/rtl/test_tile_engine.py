@@ -61,7 +61,7 @@ def test_a_seed_repeats_its_run_and_another_does_not() -> None:
         ("scale_add", {"SE": 9}, "scale_add_needs_TERMS"),
         ("scale_add", {"F": 7}, "scale_add_needs_F_of_LSB"),
         ("dot_scaled", {"L": 24}, "dot_scaled_needs_L"),
-        ("round_float", {"DM": 24}, "round_float_needs_W_CE"),
+        ("round_float", {"DM": 24}, "round_float_needs_W_U_W"),
         ("round_float", {"NEAREST": 2}, "round_float_needs_NEAREST"),
         ("array_ws_scaled", {"P_W": 8}, "mul_needs_A_W_4_B_W_4_P_W_9"),
     ],
@@ -87,13 +87,13 @@ def test_an_engine_that_hangs_or_loses_rows_is_told(tmp_path: Path) -> None:
     text = (rtl_dir() / "tile_controller.v").read_text(encoding="utf-8")
     for good, bad, message in (
         ("assign r_valid = held != 0;", "assign r_valid = 1'b0;", r"expected \d+ result beats, got 0"),
-        ("valid_out && flying == 32'd1", "valid_out && flying <= 32'd2", "expected "),
+        ("valid_out && flying == 1", "valid_out && flying <= 2", "expected "),
         (
-            "(sent >= DEPTH) error <= 1'b1",
-            "(sent > DEPTH) error <= 1'b1",
+            "(sent == FULL) error <= 1'b1",
+            "(sent > FULL) error <= 1'b1",
             "than the memory has: expected error high, got",
         ),
-        ("flying < QUEUE", "flying < 2 * QUEUE", "expected "),
+        ("flying} < QUEUE", "flying} < 2 * QUEUE", "expected "),
     ):
         assert good in text
         (tmp_path / "tile_controller.v").write_text(text.replace(good, bad), encoding="utf-8")
