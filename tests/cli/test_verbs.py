@@ -54,6 +54,10 @@ def test_catalogs_list_every_entry(say: Say, verb: str) -> None:
     assert [line.split()[0] for line in out.splitlines() if line.split() and line.split()[0] in names] == names
     body = json.loads(say(verb, "--json").out)
     assert body.pop("schema") == f"hwsim.{verb}/1"
+    if verb == "zoo":
+        shapes = body.pop("shapes")
+        assert "llama2-7b" in shapes
+        assert all(name in out for name in shapes)
     ((_, listed),) = body.items()
     assert [entry["name"] for entry in listed] == names
 
@@ -254,3 +258,9 @@ def test_zoo_shows_and_finds_shipped_files(say: Say) -> None:
     files = json.loads(say("zoo", "get", "mnist-cnn", "--json").out)["files"]
     assert set(files) == {"model", "test", "calib"}
     assert all(Path(path).is_file() for path in files.values())
+
+
+def test_quantize_says_how_far_it_is(say: Say, model: Path, data: Path, tmp_path: Path) -> None:
+    line = ("quantize", model, "--target", "nvidia-h100", "--data", data, "--weight-method", "gptq")
+    said = say(*line, "-o", tmp_path / "small.qir")
+    assert (said.status, said.err.splitlines()) == (0, ["ranges: 40 of 40", "weights: 2 of 2"])
