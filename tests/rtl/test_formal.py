@@ -95,7 +95,7 @@ def test_a_wrong_weight_stationary_array_is_told_with_its_cycle(bug: str) -> Non
     ("right", "wrong"),
     [
         (".CYCLES(ROWS + COLS - 2), .WIDTH(1)", ".CYCLES(ROWS + COLS - 3), .WIDTH(1)"),
-        ("~({ROWS{1'b1}} << (ROWS - 1))", "~({ROWS{1'b1}} << (ROWS - 2))"),
+        ("drain = |leaving;", "drain = |leaving[ROWS-1:1];"),
         ("delay #(.CYCLES(c), .WIDTH(W_W))", "delay #(.CYCLES(0), .WIDTH(W_W))"),
     ],
     ids=["drains early", "loses a row", "no skew"],
