@@ -39,6 +39,7 @@ def quantize(
     *,
     precision: str | None = None,
     calibrator: str = "mse",
+    progress: Callable[[str, int, int], None] | None = None,
 ) -> Graph:
     """Quantize a network after training.
 
@@ -48,6 +49,7 @@ def quantize(
         data: calibration inputs [n, ...], a data set, a .npz file or a zoo name; None is the zoo model's own.
         precision: of the target; None is its default. Ignored with a recipe.
         calibrator: a name in ``hwsim.quant.CALIBRATORS``; how the target's ranges are picked. Ignored with a recipe.
+        progress: called with (stage, done, total).
 
     Raises:
         ModelError, TargetError, RecipeError, DataError: something cannot be read, or the parts do not fit together.
@@ -63,9 +65,10 @@ def quantize(
     count = recipe.samples if isinstance(recipe, Recipe) else CALIBRATION
     inputs = inputs_of(calibration_data(model, count) if data is None else data)
     if isinstance(recipe, Recipe):
-        return rewrite(as_graph(model), recipe, inputs)
+        return rewrite(as_graph(model), recipe, inputs, progress=progress)
     chip = as_target(recipe)
-    return noted(rewrite(as_graph(model), recipe_for(chip, precision, calibrator), inputs), chip, precision)
+    how = recipe_for(chip, precision, calibrator)
+    return noted(rewrite(as_graph(model), how, inputs, progress=progress), chip, precision)
 
 
 def mixed_precision(

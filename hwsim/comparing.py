@@ -132,11 +132,11 @@ def _bound(setting: _Setting, chip: Target, show: Progress) -> tuple[Target, Gra
     """The graph as the target stores it, and what it costs there."""
     quantized = setting.graph
     if setting.ranges is not None:
-        show(f"{chip.name}: quantize", 0, 1)
         inputs = setting.ranges.inputs
         how = recipe_of(setting.recipe, setting.graph, chip, setting.precision, setting.calibrator, inputs)
-        quantized = quantize(setting.graph, how, inputs)
-        show(f"{chip.name}: quantize", 1, 1)
+        quantized = quantize(
+            setting.graph, how, inputs, progress=lambda stage, done, total: show(f"{chip.name}: {stage}", done, total)
+        )
     workload = bind(quantized, chip, setting.precision, setting.batch).workload
     return chip, quantized, estimate(workload, chip, setting.precision)
 

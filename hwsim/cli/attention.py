@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -61,6 +60,7 @@ def write_attention(study: AttentionStudy, path: Path) -> None:
         DataError: the file cannot be written.
     """
     from hwsim.io import atomic
+    from hwsim.report.document import as_text
 
-    text = json.dumps({"schema": "hwsim.attention/1", **study.to_dict()}, indent=1, allow_nan=False) + "\n"
+    text = as_text({"schema": "hwsim.attention/1", **study.to_dict()})
     atomic.write(path, text.encode(), DataError)

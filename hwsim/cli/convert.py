@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="How new ranges are picked: minmax, percentile, mse, kl, mixture, kde or multistage.",
 )
-@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Measure the answers on N inputs, evenly spread.")
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Measure answers on N inputs, evenly spread.")
 @click.option("--no-run", is_flag=True, help="Convert only; measure no answers.")
 @json_option
 def command(

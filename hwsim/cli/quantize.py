@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hwsim.cli.common import emit_json, facts, json_option, table, writable_folder
+from hwsim.cli.common import emit_json, facts, json_option, progress, table, writable_folder
 from hwsim.cli.recipe_options import Choices, recipe_options
 from hwsim.errors import RecipeError
 
@@ -66,7 +66,8 @@ def command(
         raise RecipeError("the model is quantized already", where=model)
     inputs = inputs_of(calibration_data(graph, samples) if data is None else data)
     recipe = replace(choices.recipe(graph, chip, precision, inputs), samples=samples)
-    quantized = noted(quantize(graph, recipe, inputs), chip, precision)
+    with progress() as show:
+        quantized = noted(quantize(graph, recipe, inputs, progress=show), chip, precision)
     save_model(quantized, path)
     tensors = _tensors(quantized)
     stored = sum(row["bytes"] for row in tensors)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 import numpy as np
@@ -13,22 +13,31 @@ from hwsim.ir import Graph, reference
 from hwsim.ir.infer import elements
 from hwsim.quant.histogram import Histogram
 
+Progress = Callable[[str, int, int], None]
+"""Called with (stage, done, total)."""
 BATCH_IMAGES = 64
 BATCH_ELEMENTS = 1 << 25
 """Elements that the largest value of a batch may have, where one input has no more."""
 
 
-def observe(graph: Graph, data: NDArray[Any], names: Collection[str], limit: int) -> dict[str, Histogram]:
+def observe(
+    graph: Graph, data: NDArray[Any], names: Collection[str], limit: int, progress: Progress | None = None
+) -> dict[str, Histogram]:
     """Histograms of the values ``names`` when ``graph`` runs on the first ``limit`` rows of ``data``.
+
+    ``progress`` is called with ("ranges", rows done, rows in all).
 
     Raises:
         DataError: no data, or data that does not fit the graph's only input.
     """
     data = calibration_rows(graph, data, limit)
     seen = {name: Histogram() for name in names}
-    head = upto(graph, names)
+    head, done = upto(graph, names), 0
     for rows in calibration_batches(head, data):
         reference.run(head, {graph.inputs[0]: rows}, keep=names, watch=lambda name, x: seen[name].add(x))
+        done += len(rows)
+        if progress is not None:
+            progress("ranges", done, len(data))
     return seen
 
 

@@ -24,7 +24,7 @@ from hwsim.quant.calibrators import calibrator
 from hwsim.quant.equalize import equalized
 from hwsim.quant.histogram import Histogram
 from hwsim.quant.migrate_tensor import recode
-from hwsim.quant.observe import calibration_rows, observe
+from hwsim.quant.observe import Progress, calibration_rows, observe
 from hwsim.quant.recipe import Recipe, Scheme, is_integer
 from hwsim.quant.reconstruct import reconstruct
 from hwsim.quant.store import store_weight, takes_range
@@ -36,8 +36,10 @@ RIVALS = ("minmax", "mse")
 
 
 @one_blas_thread()
-def quantize(graph: Graph, recipe: Recipe, data: NDArray[Any]) -> Graph:
+def quantize(graph: Graph, recipe: Recipe, data: NDArray[Any], *, progress: Progress | None = None) -> Graph:
     """Quantize ``graph`` after ``recipe``, with ranges from calibration ``data`` [n, ...].
+
+    ``progress`` is called with (stage, done, total): rows of data, layers, nodes.
 
     Returns:
         A graph whose matrix products take stored values; see ``hwsim.ir``.
@@ -56,15 +58,15 @@ def quantize(graph: Graph, recipe: Recipe, data: NDArray[Any]) -> Graph:
     original = graph = fold_batchnorm(graph)
     if recipe.equalize != "none":
         graph = check(equalized(graph, recipe, calibration_rows(graph, data, recipe.samples)))
-    seen = _seen(graph, recipe, data)
+    seen = _seen(graph, recipe, data, progress)
     task_driven = getattr(calibrator(recipe.activations.calibrator), "task_driven", False)
     rivals = []
     for other in map(recipe.with_calibrator, RIVALS if task_driven else ()):
         made = _with_storage(graph, other, seen)
         rivals.append(made if _walks(recipe) else _store_weights(made, other, data))
-    graph = check(_store_weights(_with_storage(graph, recipe, seen), recipe, data, variances))
+    graph = check(_store_weights(_with_storage(graph, recipe, seen), recipe, data, variances, progress))
     if task_driven:
-        graph = check(refine(graph, original, calibration_rows(graph, data, recipe.samples), rivals))
+        graph = check(refine(graph, original, calibration_rows(graph, data, recipe.samples), rivals, progress=progress))
     graph = store_biases(graph, recipe)
     return check(graph if recipe.cache is None else replace(graph, cached=_cached(graph)))
 
@@ -79,14 +81,16 @@ def store_activations(graph: Graph, recipe: Recipe, data: NDArray[Any] | None) -
     return _with_storage(graph, recipe, _seen(graph, recipe, data))
 
 
-def _seen(graph: Graph, recipe: Recipe, data: NDArray[Any] | None) -> dict[str, Histogram]:
+def _seen(
+    graph: Graph, recipe: Recipe, data: NDArray[Any] | None, progress: Progress | None = None
+) -> dict[str, Histogram]:
     """Histograms of the run-time operands that need a range."""
     ranged = [name for name, scheme in _operands(graph, recipe) if takes_range(scheme.format)]
     if not ranged:
         return {}
     if data is None:
         raise RecipeError("has values whose range nothing says", where=graph.name, hint="give calibration data")
-    return observe(graph, data, ranged, recipe.samples)
+    return observe(graph, data, ranged, recipe.samples, progress)
 
 
 def _with_storage(graph: Graph, recipe: Recipe, seen: dict[str, Histogram]) -> Graph:
@@ -198,7 +202,11 @@ def _walks(recipe: Recipe) -> bool:
 
 
 def _store_weights(
-    graph: Graph, recipe: Recipe, data: NDArray[Any], variances: Mapping[str, NDArray[np.float64]] | None = None
+    graph: Graph,
+    recipe: Recipe,
+    data: NDArray[Any],
+    variances: Mapping[str, NDArray[np.float64]] | None = None,
+    progress: Progress | None = None,
 ) -> Graph:
     """Store constant weights; biases stay real numbers. Weights that came packed keep their numbers where the scheme
     has them all, whatever the method: who packed them has chosen their codes already."""
@@ -223,7 +231,7 @@ def _store_weights(
     graph = graph.rebuilt(nodes=nodes, constants=constants)
     if not named:
         return graph
-    return reconstruct(graph, recipe, calibration_rows(graph, data, recipe.samples), named, variances)
+    return reconstruct(graph, recipe, calibration_rows(graph, data, recipe.samples), named, variances, progress)
 
 
 def store_biases(graph: Graph, recipe: Recipe) -> Graph:

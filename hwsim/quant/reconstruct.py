@@ -20,6 +20,7 @@ from hwsim.ir import OPS, Graph, Node
 from hwsim.numerics import QTensor
 from hwsim.quant.gptq import DAMPING, Matrix, damped, refined, round_compensated, round_with_scales, row_errors
 from hwsim.quant.moments import Moments
+from hwsim.quant.observe import Progress
 from hwsim.quant.recipe import Recipe
 from hwsim.quant.store import is_coarse, store_weight
 
@@ -51,6 +52,7 @@ def reconstruct(
     data: NDArray[Any],
     names: set[str],
     variances: Mapping[str, Matrix] | None = None,
+    progress: Progress | None = None,
 ) -> Graph:
     """Store the constant weights of the nodes ``names``; biases stay real numbers.
 
@@ -58,6 +60,7 @@ def reconstruct(
         graph: a graph with its ``Quantize`` nodes in place and float weights.
         data: calibration inputs [n, ...].
         variances: float64 [channels] of values over the training data, where known (``hwsim.quant.trained``).
+        progress: called with ("weights", layers done, layers in all).
     """
     final = max(at for at, node in enumerate(graph.nodes) if node.name in names)
     inputs = np.ascontiguousarray(data, dtype=np.float32)
@@ -82,6 +85,8 @@ def reconstruct(
             if bias is not None:
                 constants[shift] = bias
             nodes[at] = replace(node, inputs=(node.inputs[0], stored, *((shift,) if bias is not None else ())))
+            if progress is not None:
+                progress("weights", sum(n.name in names for n in graph.nodes[: at + 1]), len(names))
         if at == final:
             break
         _advance(graph, nodes, constants, both, at, last)

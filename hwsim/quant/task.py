@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from hwsim.ir import Graph, Node, QuantParams, reference
 from hwsim.numerics import QTensor
 from hwsim.numerics.codec import element_format
+from hwsim.quant.observe import Progress
 from hwsim.quant.simulate import Array, simulate
 
 IMAGES = 256
@@ -24,14 +25,22 @@ MULTIPLES = (0.7, 0.85, 1.2, 1.45)
 """Ranges that are tried, as multiples of the one that is there."""
 
 
-def refine(graph: Graph, original: Graph, data: NDArray[Any], rivals: Sequence[Graph] = (), rounds: int = 1) -> Graph:
+def refine(
+    graph: Graph,
+    original: Graph,
+    data: NDArray[Any],
+    rivals: Sequence[Graph] = (),
+    rounds: int = 1,
+    progress: Progress | None = None,
+) -> Graph:
     """Choose the activations' ranges, one after the other in the order of execution, and those of weights.
 
     A candidate is judged by the sum of squared differences between the outputs of ``graph``, simulated, and those of
     the float network ``original`` on ``data``, over the square of the latter; only what lies behind the changed value
     is run again. The start is the best of ``graph`` and ``rivals``, the same network stored with other ranges; an
     activation's candidates are multiples of its range and what the others have, a weight's are what the others have.
-    The result is never worse than any of them, on these data.
+    The result is never worse than any of them, on these data. ``progress`` is called with ("choices", nodes done, nodes
+    in all).
     """
     x = np.ascontiguousarray(data[: judged(graph)], dtype=np.float32)
     feed = {graph.inputs[0]: x}
@@ -41,7 +50,7 @@ def refine(graph: Graph, original: Graph, data: NDArray[Any], rivals: Sequence[G
     errors = [output_error(simulate(start, feed), want) for start in starts]
     best = min(errors)
     graph = starts[errors.index(best)]
-    for _ in range(rounds):
+    for turn in range(rounds):
         for at, node in enumerate(graph.nodes):
             trials = [_stored_as(graph, {node.name: storage[node.name]}) for storage in told if node.name in storage]
             quant = graph.value(node.output).quant
@@ -53,6 +62,8 @@ def refine(graph: Graph, original: Graph, data: NDArray[Any], rivals: Sequence[G
                     error = output_error(simulate(trial, before, start=at), want)
                     if error < best:
                         best, graph = error, trial
+            if progress is not None:
+                progress("choices", turn * len(graph.nodes) + at + 1, rounds * len(graph.nodes))
     return graph
 
 

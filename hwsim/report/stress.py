@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 
+from hwsim.io.tables import csv_text, markdown, markdown_table
 from hwsim.report.document import as_text
 from hwsim.report.humanise import count, percent
 from hwsim.report.model import wilson
@@ -136,13 +135,8 @@ def stress_json(stress: Stress) -> str:
 
 def stress_csv(stress: Stress) -> str:
     """A row a number: what was done, how strongly, against whom, who was tested, the share and its 95 % interval."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(
-        ["section", "kind", "strength", "unit", "crafted_on", "tested_on", "measure", "value", "low", "high", "n"]
-    )
-    writer.writerows(_lines(stress))
-    return out.getvalue()
+    head = ["section", "kind", "strength", "unit", "crafted_on", "tested_on", "measure", "value", "low", "high", "n"]
+    return csv_text(head, _lines(stress))
 
 
 def _lines(stress: Stress) -> Iterator[tuple[object, ...]]:
@@ -172,17 +166,17 @@ def _lines(stress: Stress) -> Iterator[tuple[object, ...]]:
 def stress_markdown(stress: Stress) -> str:
     """The tables, for a pull request or a README."""
     names = [column.name for column in stress.columns]
-    text = [f"# {stress.title}\n", f"{stress.data}, n = {count(stress.n)}. Accuracy in %.\n"]
-    text += _table(["", *names], [["as they are", *(_percent(c.right, stress.n) for c in stress.columns)]])
+    text = [f"# {markdown(stress.title)}\n", f"{markdown(stress.data)}, n = {count(stress.n)}. Accuracy in %.\n"]
+    text += markdown_table(["", *names], [["as they are", *(_percent(c.right, stress.n) for c in stress.columns)]])
     for kind in kinds(stress.attacks):
-        text.append(f"\n## Attack: {kind}\n\nRows: made against; columns: tested on.\n")
+        text.append(f"\n## Attack: {markdown(kind)}\n\nRows: made against; columns: tested on.\n")
         rows = []
         for epsilon, steps in stress.strengths(kind):
             found = {(r.crafted, r.tested): r.right for r in stress.attacks if (r.kind, r.epsilon) == (kind, epsilon)}
             for made in dict.fromkeys(made for made, _ in found):
                 cells = [_percent(found[made, name], stress.n) for name in names]
                 rows.append([f"{epsilon:g}, {steps} steps, {made}", *cells])
-        text += _table(["epsilon, made against", *names], rows)
+        text += markdown_table(["epsilon, made against", *names], rows)
     if stress.corruptions:
         text.append("\n## Corruptions\n")
         rows = []
@@ -191,7 +185,7 @@ def stress_markdown(stress: Stress) -> str:
             for at, row in enumerate(first):
                 cells = [_percent(stress.light(kind, name)[at].right, stress.n) for name in names]
                 rows.append([f"{kind} {row.severity} ({row.strength:g} {row.unit})", *cells])
-        text += _table(["severity", *names], rows)
+        text += markdown_table(["severity", *names], rows)
     if stress.strangers:
         text.append("\n## Strangers\n\nArea under the ROC curve, with its 95 % interval; 0.5 is a coin.\n")
         rows = []
@@ -200,13 +194,13 @@ def stress_markdown(stress: Stress) -> str:
                 held = {r.tested: r for r in stress.strangers if (r.kind, r.score) == (kind, score)}
                 cells = [f"{held[n].auroc:.3f} ({held[n].low:.3f} to {held[n].high:.3f})" for n in names]
                 rows.append([f"{kind}, {score}", *cells])
-        text += _table(["strangers, score", *names], rows)
+        text += markdown_table(["strangers, score", *names], rows)
     if stress.faults:
         text.append("\n## Bit flips\n")
         rows = [
             [f"{row.target}, {row.place}", f"{row.rate:g}", f"{row.flips:,}", _interval(row)] for row in stress.faults
         ]
-        text += _table(["where", "rate", "flips", "accuracy (95 % interval)"], rows)
+        text += markdown_table(["where", "rate", "flips", "accuracy (95 % interval)"], rows)
     if stress.flips:
         text.append(
             "\n## Every single flip\n\nChange of the number that is read, over the tensor's root mean square.\n"
@@ -221,15 +215,11 @@ def stress_markdown(stress: Stress) -> str:
             ]
             for r in stress.flips
         ]
-        text += _table(["where", "bit", "flips", "change (95 % interval)", "largest"], rows)
+        text += markdown_table(["where", "bit", "flips", "change (95 % interval)", "largest"], rows)
     if stress.command:
-        text.append(f"\n    {stress.command}")
-    text += [f"\n{note}" for note in stress.notes]
+        text.append(f"\n    {' '.join(stress.command.split())}")
+    text += [f"\n{markdown(note)}" for note in stress.notes]
     return "\n".join(text) + "\n"
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    return [f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *rows)]
 
 
 def _percent(right: int, n: int) -> str:

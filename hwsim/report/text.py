@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import csv
-import io
+from collections.abc import Iterator
 
+from hwsim.io.tables import csv_text, markdown, markdown_table
 from hwsim.report.bars import components_of
 from hwsim.report.figures import labels_of
 from hwsim.report.humanise import count, decibels, per_second, percent, points, si, significant
@@ -33,17 +33,18 @@ _LAYER_FIELDS = (
 def render_csv(comparison: Comparison) -> str:
     """Every layer of every target, in the units of ``LayerEstimate`` (whole batch); one column an energy component."""
     components = components_of(comparison)
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
     head = ["target", "precision", "batch", "metric", "answer", "answer_fp32"]
-    writer.writerow([*head, *_LAYER_FIELDS, *(f"energy_pj.{name}" for name in components)])
+    return csv_text([*head, *_LAYER_FIELDS, *(f"energy_pj.{name}" for name in components)], _cells(comparison))
+
+
+def _cells(comparison: Comparison) -> Iterator[tuple[object, ...]]:
+    components = components_of(comparison)
     for result in comparison.results:
         for row in result.estimate.rows:
             cells = [getattr(row, name) for name in _LAYER_FIELDS]
             energy = [row.energy_pj.get(name, 0.0) for name in components]
             first = [result.target.name, result.target.precision, result.estimate.batch, *_answer(result)]
-            writer.writerow([_inert(cell) for cell in (*first, *cells, *energy)])
-    return out.getvalue()
+            yield (*first, *cells, *energy)
 
 
 def _answer(result: TargetResult) -> tuple[str, object, object]:
@@ -57,10 +58,10 @@ def _answer(result: TargetResult) -> tuple[str, object, object]:
 
 def render_markdown(comparison: Comparison) -> str:
     """The headline, the table of targets, numeric health and what reproduces it."""
-    lines = [f"# {_md(comparison.title)}", ""]
+    lines = [f"# {markdown(comparison.title)}", ""]
     data = f"{comparison.data}, n = {count(comparison.n)}" if comparison.n else comparison.data
-    lines += [f"Network {_md(comparison.model)}; data {_md(data)}; made {_md(comparison.created)}.", ""]
-    lines += [f"- {_md(sentence)}" for sentence in verdicts(comparison).values()]
+    lines += [f"Network {markdown(comparison.model)}; data {markdown(data)}; made {markdown(comparison.created)}.", ""]
+    lines += [f"- {markdown(sentence)}" for sentence in verdicts(comparison).values()]
     head = [
         "target",
         "accuracy" if not any(result.score for result in comparison.results) else "score",
@@ -73,7 +74,7 @@ def render_markdown(comparison: Comparison) -> str:
     ]
     lines += [
         "",
-        *_table(head, [_target(label, result) for label, result in _named(comparison)], "lrrrrrrl"),
+        *markdown_table(head, [_target(label, result) for label, result in _named(comparison)], "lrrrrrrl"),
     ]
     if any(result.health for result in comparison.results):
         head = ["target", "layer", "values", "saturated", "clipped", "zeros", "negative zeros", "SQNR"]
@@ -87,14 +88,14 @@ def render_markdown(comparison: Comparison) -> str:
             for label, result in _named(comparison)
             for row in result.health
         ]
-        lines += ["", "## Numeric health", "", *_table(head, rows, "llrrrrrr")]
+        lines += ["", "## Numeric health", "", *markdown_table(head, rows, "llrrrrrr")]
     lines += ["", "## Reproduce", ""]
     if comparison.command:
         lines += [f"    {' '.join(comparison.command.split())}", ""]
     lines.append(f"- seed {comparison.seed}")
-    lines += [f"- {_md(name)} {_md(version)}" for name, version in comparison.versions.items()]
-    lines += [f"- {_md(name)}: {_md(digest)}" for name, digest in comparison.hashes.items()]
-    lines += ["", *(_md(note) for note in comparison.notes)]
+    lines += [f"- {markdown(name)} {markdown(version)}" for name, version in comparison.versions.items()]
+    lines += [f"- {markdown(name)}: {markdown(digest)}" for name, digest in comparison.hashes.items()]
+    lines += ["", *(markdown(note) for note in comparison.notes)]
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -124,22 +125,3 @@ def _target(label: str, result: TargetResult) -> list[str]:
 
 def _kind(evidence: Evidence | None) -> str:
     return evidence.kind if evidence else "unstated"
-
-
-def _table(head: list[str], rows: list[list[str]], align: str) -> list[str]:
-    rule = ["---:" if side == "r" else "---" for side in align]
-    return [f"| {' | '.join(cells)} |" for cells in (head, rule, *([_md(cell) for cell in row] for row in rows))]
-
-
-def _md(text: str) -> str:
-    """Text that Markdown and the HTML inside it leave alone."""
-    flat = " ".join(text.replace("\u202f", "\u00a0").split(" "))
-    flat = flat.replace("\n", " ").replace("\r", " ").replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    for sign in "\\`*_[]|#":
-        flat = flat.replace(sign, f"\\{sign}")
-    return flat
-
-
-def _inert(cell: object) -> object:
-    """A name that a spreadsheet would run as a formula gets a quote before it."""
-    return f"'{cell}" if isinstance(cell, str) and cell[:1] in ("=", "+", "-", "@", "\t", "\r") else cell

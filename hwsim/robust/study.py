@@ -109,6 +109,7 @@ def fault_study(
                         done += 1
                         show("faults", done, total)
                     mean, low, high = interval(found)
+                    low, high = max(low, 0.0), min(high, 1.0)  # of a share
                     rows.append(
                         FaultRow(
                             target.name,

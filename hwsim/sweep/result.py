@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from hwsim.io.tables import csv_text
 from hwsim.sweep.metrics import METRICS
 from hwsim.sweep.spec import Scalar
 
@@ -106,14 +105,17 @@ class SweepResult:
         """A line a point: its choices, its numbers, feasible, best, error."""
         dimensions = list(dict.fromkeys(name for row in self.rows for name in row.point))
         metrics = [name for name in METRICS if any(row.values and name in row.values for row in self.rows)]
-        out = io.StringIO()
-        writer = csv.writer(out, lineterminator="\n")
-        writer.writerow([*dimensions, *metrics, "feasible", "best", "error"])
-        for row in self.rows:
-            numbers = [repr(row.values[name]) if row.values and name in row.values else "" for name in metrics]
-            choices = [row.point.get(name, "") for name in dimensions]
-            writer.writerow([*choices, *numbers, int(row.feasible), int(row.best), row.error])
-        return out.getvalue()
+        lines = [
+            [
+                *(row.point.get(name, "") for name in dimensions),
+                *((row.values or {}).get(name, "") for name in metrics),
+                int(row.feasible),
+                int(row.best),
+                row.error,
+            ]
+            for row in self.rows
+        ]
+        return csv_text([*dimensions, *metrics, "feasible", "best", "error"], lines)
 
 
 def pareto(values: Sequence[Sequence[float]], better: Sequence[str]) -> list[bool]:

@@ -12,7 +12,7 @@ from hwsim.attending import attend
 from hwsim.emulate import emulate
 from hwsim.emulate.attention import HeadRow, study_attention
 from hwsim.emulate.stored import real
-from hwsim.errors import ModelError
+from hwsim.errors import ModelError, RecipeError
 from hwsim.io import Dataset
 from hwsim.io._builder import Builder
 from hwsim.ir import Graph, reference
@@ -131,6 +131,8 @@ def test_the_parts_must_fit() -> None:
 
 def test_a_quantized_file_is_held_against_its_own_weights() -> None:
     graph = stored(attention())
+    with pytest.raises(RecipeError, match="no recipe changes it"):
+        attend(graph, CHIP, Dataset(X, None, "x"), recipe=lambda *_: hwsim.quant.recipe_for(CHIP, None, "mse"))
     study = attend(graph, CHIP, Dataset(X, None, "x"))
     assert study.n == len(X)
     assert isinstance(study.rows[0], HeadRow)

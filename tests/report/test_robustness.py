@@ -77,3 +77,17 @@ def test_written_whole_and_alike(suffix: str, tmp_path: object) -> None:
     path = write_robustness(stressed(), f"{tmp_path}/r.{suffix}")
     before = path.read_bytes()
     assert write_robustness(stressed(), path).read_bytes() == before
+
+
+def test_hostile_names_are_only_names() -> None:
+    bad = "=cmd()|<b>"
+    held = stressed()
+    columns = (replace(held.columns[0], name=bad), *held.columns[1:])
+    light = tuple(replace(row, tested=bad if row.tested == "float32" else row.tested) for row in held.corruptions)
+    odd = replace(held, columns=columns, corruptions=light, attacks=(), strangers=(), title="# <i>", notes=("<u>",))
+    rows = list(csv.DictReader(io.StringIO(stress_csv(odd))))
+    assert {row["tested_on"] for row in rows} >= {f"'{bad}"}
+    text = stress_markdown(odd)
+    assert "<" not in text
+    widths = {line.replace("\\|", "").count("|") for line in text.splitlines() if line.startswith("| severity")}
+    assert widths == {len(columns) + 2}
