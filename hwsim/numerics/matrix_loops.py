@@ -64,16 +64,17 @@ def _(unit: IntegerUnit, a: Array, b: Array, out: Array, scales: list[Array]) ->
     """Through BLAS where no order of summation can show, else in the order of the chain."""
     from hwsim.numerics import _kernels_chain as kernels
 
-    x_table, y_table = int_table(unit.a_format), int_table(unit.b_format)
     a, b = _frozen(a), _frozen(b)
-    reach = _magnitude(x_table) * _magnitude(y_table) * a.shape[1]
+    reach = _integers(unit.a_format)[2] * _integers(unit.b_format)[2] * a.shape[1]
     if unit.overflow == "saturate" and reach + _magnitude(out) > INT32_MAX:
+        tables = int_table(unit.a_format), int_table(unit.b_format)
         limits = (unit.products, -INT32_MAX - 1, INT32_MAX)
-        split(partial(kernels.integer_chain, a, b, out, x_table, y_table, *limits), out.shape[0], out.size * a.shape[1])
+        split(partial(kernels.integer_chain, a, b, out, *tables, *limits), out.shape[0], out.size * a.shape[1])
         return
-    offsets = [_middle(table) if reach > EXACT_FP32 else 0 for table in (x_table, y_table)]
-    x_table, y_table = x_table - offsets[0], y_table - offsets[1]
-    depth = min(DEPTH, EXACT_FP32 // max(_magnitude(x_table) * _magnitude(y_table), 1))
+    x_table, p, x_most = _integers(unit.a_format, reach > EXACT_FP32)
+    y_table, q, y_most = _integers(unit.b_format, reach > EXACT_FP32)
+    offsets = p, q
+    depth = min(DEPTH, EXACT_FP32 // max(x_most * y_most, 1))
     x_sums, y_sums = np.zeros(a.shape[0], np.int64), np.zeros(b.shape[0], np.int64)
     for n in range(0, b.shape[0], COLUMNS):
         for k in range(0, a.shape[1], depth):
@@ -91,12 +92,20 @@ def _(unit: IntegerUnit, a: Array, b: Array, out: Array, scales: list[Array]) ->
 
 
 def _floats(table: Array, codes: Array, row: int, rows: int, k: int, depth: int) -> Array:
-    """table[codes] of a block, float32, in parallel."""
+    """table[codes] of a block, in parallel; all float32."""
     from hwsim.numerics import _kernels_chain as kernels
 
     block = np.empty((rows, min(depth, codes.shape[1] - k)), np.float32)
-    split(partial(kernels.look_up, table.astype(np.float32), codes, row, k, block), rows, block.size)
+    split(partial(kernels.look_up, table, codes, row, k, block), rows, block.size)
     return block
+
+
+@lru_cache(maxsize=64)
+def _integers(fmt: str, moved: bool = False) -> tuple[Array, int, int]:
+    """The integers of a format's codes, float32; what was taken off them (their middle, if ``moved``); the largest."""
+    table = int_table(fmt)
+    off = _middle(table) if moved else 0
+    return (table - off).astype(np.float32), off, _magnitude(table - off)
 
 
 def _magnitude(x: Array) -> int:
