@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -130,6 +131,7 @@ def main() -> None:
         # Python may otherwise end itself by the signal, when the interrupt passed through an exec'd string.
         sys.stderr.flush()
         os._exit(status)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # all is said and written; Python would end itself without a word
     sys.exit(status)
 
 

@@ -9,7 +9,9 @@ from __future__ import annotations
 import math
 import os
 import signal
+import sys
 import time
+import warnings
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures.process import BrokenProcessPool
@@ -83,6 +85,8 @@ class Local:
             from joblib import Parallel, delayed, parallel_config
         except ModuleNotFoundError:
             raise ToolError("several processes need joblib", hint="pip install 'hwsim[sweep]', or --jobs 1") from None
+        # A sweep that is broken off gives up what its workers are at; joblib would advise against it, line by line.
+        warnings.filterwarnings("ignore", ".*(tasks which were still being processed|but not used)", UserWarning)
         threads = max(1, len(os.sched_getaffinity(0)) // workers)
         with parallel_config(backend="loky", n_jobs=max(workers, 2), inner_max_num_threads=threads):
             pool = Parallel(return_as="generator_unordered", batch_size=1 if len(left) < 64 else "auto")
@@ -100,8 +104,10 @@ def _interrupts_held() -> Iterator[None]:
 
     from joblib.externals.loky.backend import resource_tracker as of_joblib
 
+    heard, sys.warnoptions = sys.warnoptions, ["ignore"]  # what an interrupt leaves they clear, and need not tell
     for tracker in (resource_tracker, of_joblib):
         tracker.ensure_running()  # their start would let interrupts through again
+    sys.warnoptions = heard
     held = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield

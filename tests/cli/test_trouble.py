@@ -52,7 +52,7 @@ WORKERS = {
     "sweep of two": "sweep many.yaml --jobs 2 --out out",
     "estimate": ESTIMATE,
     "verify": "verify --check pe_exhaustive",
-    "rtl": "rtl area --unit mul_int4",
+    "rtl": "rtl area --unit hwsim.rtl.int4",
     "zoo": "zoo show mnist-cnn",
     "targets": "targets nvidia-h100",
 }

@@ -132,12 +132,18 @@ digits = zoo.data("mnist-mlp", "calib")
 np.savez("digits.npz", x=digits.inputs, y=digits.labels)
 """
 EXTRAS: dict[str, tuple[tuple[str, ...], str]] = {
-    "sweep": (("-m hwsim sweep cheapest-int4-array --set search=bayes --set points=8 --jobs 2 --out s",), "best"),
+    "sweep": (
+        (
+            "-m hwsim sweep cheapest-int4-array --set search=bayes --set points=8 --set constraints.latency_s.max=1 "
+            "--jobs 2 --out s",
+        ),
+        "nothing beats",
+    ),
     "cluster": (("cluster.py",), "nvidia-h100"),
     "calib": (("-m hwsim emulate mnist-cnn --target hwsim-int4-ws16 --limit 50 --calibrator kde",), "hwsim-int4-ws16"),
     "rtl": (
-        ("-m hwsim verify --unit mac_tile_axis", "-m hwsim rtl area --unit mul_int4"),
-        "mul_int4",
+        ("-m hwsim verify --unit mac_tile_axis", "-m hwsim rtl area --unit hwsim.rtl.int4"),
+        "hwsim.rtl.int4",
     ),
     "llm": (("-m hwsim emulate tiny-llama --target hwsim-int4-ws16 --limit 1",), "perplexity"),
     "zoo": (("-m hwsim zoo get resnet8", "-m hwsim estimate resnet8-int8 --target gemmini"), "latency"),
@@ -154,6 +160,8 @@ def _lent(python: Path) -> None:
     lent.mkdir()
     for name in ("torch", "torchgen", "functorch", "sympy", "mpmath", "networkx", "filelock", "fsspec"):
         (lent / name).symlink_to(kept / name)
+    for told in kept.glob("torch-*.dist-info"):
+        (lent / told.name).symlink_to(told)
     (lent / "typing_extensions.py").symlink_to(kept / "typing_extensions.py")
     where = _run(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", cwd=lent).strip()
     (Path(where) / "lent.pth").write_text(f"{lent}\n")
