@@ -246,8 +246,7 @@ Ranges come from inputs that do not judge them (of networks for pictures: crops 
 outputs together, so that a few large ones decide it; the cosine counts every input alike.
 
 **Read before comparing.** Rows of EfficientNet-Lite0 and PP-OCR without GPTQ are of networks that four bits have
-broken: none of their figures separates the rules. Their multistage rows were measured before weights' ranges joined the
-task-driven pass. Twenty inputs: one is 5 points.
+broken: few answers are right, whatever the rule. Twenty inputs: one is 5 points.
 
 ## Outliers
 
