@@ -115,13 +115,13 @@ class Attribution:
 def sentences(why: Attribution) -> tuple[str, ...]:
     """What is lost, which cause makes most of it, and which layer; no more than the numbers carry."""
     if why.chip.noise == 0:
-        return (f"Nothing is lost: all {count(why.n)} outputs are the float network's.",)
+        return (f"Nothing is lost: every output of {count(why.n)} is the float network's.",)
     said = [f"The outputs are {decibels(why.chip.sqnr_db)} above their noise."]
     if why.float32 is not None and why.chip.score is not None:
         metric, change = f"{why.metric[:1].upper()}{why.metric[1:]}", why.loss_text(why.chip.score)
         said = [
-            f"{metric} is {why.score_text(why.chip.score)}, {change} against float, on {count(why.n)} inputs; "
-            f"the outputs are {decibels(why.chip.sqnr_db)} above their noise."
+            f"{metric} is {why.score_text(why.chip.score)}, {change} against float, on {count(why.n)} "
+            f"input{'s' if why.n != 1 else ''}; the outputs are {decibels(why.chip.sqnr_db)} above their noise."
         ]
     cause = max(why.causes, key=lambda swap: swap.alone.noise)
     alone = why.share(cause.alone.noise)

@@ -89,8 +89,9 @@ def _number(number: Number) -> dict[str, Any]:
 
 def _target(target: TargetChange, index: int) -> dict[str, Any]:
     changed = [layer for layer in target.layers if not layer.same]
-    drawn = sorted(range(len(changed)), key=lambda at: (-_weight(changed[at]), at))[:MAX_ROWS]
-    shown = [changed[at] for at in sorted(drawn)]
+    costs = [layer for layer in changed if _delta(layer.numbers[0]) or _delta(layer.numbers[1])]
+    drawn = sorted(range(len(costs)), key=lambda at: (-_weight(costs[at]), at))[:MAX_ROWS]
+    shown = [costs[at] for at in sorted(drawn)]
     proofs = {"latency": "timing", "throughput": "timing", "energy": "energy", "power": "energy"}
     return {
         "change": target,
@@ -100,9 +101,21 @@ def _target(target: TargetChange, index: int) -> dict[str, Any]:
         "time": _bars(shown, 0, "s", f"time-{index}", index),
         "energy": _bars(shown, 1, "J", f"energy-{index}", index),
         "changed": changed,
+        "columns": _columns(changed),
         "drawn": bool(shown),
-        "left_out": len(changed) - len(shown),
+        "left_out": len(costs) - len(shown),
     }
+
+
+def _columns(changed: list[LayerChange]) -> list[tuple[int, Number]]:
+    """Places of the numbers that differ in some layer."""
+    if not changed:
+        return []
+    return [
+        (at, number)
+        for at, number in enumerate(changed[0].numbers)
+        if any(layer.numbers[at].before != layer.numbers[at].after for layer in changed)
+    ]
 
 
 def _delta(number: Number) -> float:

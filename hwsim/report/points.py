@@ -40,7 +40,9 @@ class Gauge:
             return "–"
         if self.name in SHARES:
             return percent(value)
-        return si(value, self.unit) if self.unit in ("s", "J", "W", "B", "/s", "J s") else significant(value, 4)
+        if self.unit in ("s", "J", "W", "B", "/s", "J s"):
+            return si(value, self.unit)
+        return count(int(value)) if value == round(value) else significant(value, 4)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +158,8 @@ def _sentences(points: Points) -> list[str]:
     total, failed = len(points.spots), len(points.failed)
     feasible = sum(spot.feasible for spot in points.spots if spot.values is not None)
     best = points.best
-    said = [f"Of {count(total)} points, nothing beats {count(len(best))}."]
+    kept = f"{count(len(best))} of {count(total)} points"
+    said = [f"{kept} {'is' if len(best) == 1 else 'are'} best: no other is as good in every objective."]
     if points.limits:
         said.append(f"{count(feasible)} meet every limit, {count(total - failed - feasible)} do not.")
     if failed:

@@ -23,9 +23,9 @@ def points_of(result: SweepResult, command: str = "") -> Points:
     varying = [name for name in TASKS if len({str(row.point.get(name)) for row in result.rows}) > 1]
     spots = tuple(
         Spot(
-            {name: _choice(value) for name, value in row.point.items()},
+            {name: _choice(name, value) for name, value in row.point.items()},
             row.values,
-            ", ".join(_choice(row.point[name]) for name in varying if name in row.point),
+            ", ".join(_choice(name, row.point[name]) for name in varying if name in row.point),
             row.feasible,
             row.best,
             row.error,
@@ -59,5 +59,17 @@ def write_page(result: SweepResult, path: Path, command: str = "") -> None:
     write_points(points_of(result, command), path)
 
 
-def _choice(value: object) -> str:
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
+UNITS = {"_hz": "Hz", "bytes_per_s": "B/s"}
+"""What the name of a target's field ends with -> its unit."""
+
+
+def _choice(name: str, value: object) -> str:
+    """A choice as people write it; the JSON and the CSV have it as it was given."""
+    from hwsim.report.humanise import count, si
+
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return str(value)
+    unit = next((unit for end, unit in UNITS.items() if name.endswith(end)), "")
+    if unit:
+        return si(value, unit)
+    return count(value) if isinstance(value, int) else f"{value:.6g}"
