@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import click
 
-from hwsim.cli.common import console, emit_json, facts, json_option, progress, table, writable_folder
+from hwsim.cli.common import console, emit_json, facts, json_option, plain, progress, table, writable_folder
 
 if TYPE_CHECKING:
     from hwsim.sweep import Row, SweepResult
@@ -111,7 +110,9 @@ def _show(found: SweepResult, top: int) -> None:
     from rich import box
     from rich.table import Table
 
-    best = found.best
+    from hwsim.sweep.page import choice_text, gauges
+
+    best, shown = found.best, gauges()
     feasible = sum(row.feasible for row in found.rows)
     click.echo(
         f"{found.name}: {len(found.rows)} points, {feasible} meet every constraint, {len(found.failed)} failed; "
@@ -134,7 +135,8 @@ def _show(found: SweepResult, top: int) -> None:
     for row in best[:top]:
         values = row.values or {}
         grid.add_row(
-            *(_choice(row.point.get(name, "")) for name in dimensions), *(_number(name, values) for name in metrics)
+            *(plain(choice_text(name, row.point.get(name, ""))) for name in dimensions),
+            *(plain(shown[name].show(values[name])) for name in metrics),
         )
     console().print(grid)
     if len(best) > top:
@@ -142,21 +144,6 @@ def _show(found: SweepResult, top: int) -> None:
 
 
 def _point(row: Row) -> str:
-    return ", ".join(f"{name} {_choice(value)}" for name, value in row.point.items())
+    from hwsim.sweep.page import choice_text
 
-
-def _choice(value: object) -> str:
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
-
-
-def _number(name: str, values: Mapping[str, float]) -> str:
-    from hwsim.cli.common import plain
-    from hwsim.report.humanise import percent, si, significant
-    from hwsim.sweep import METRICS
-
-    value, unit = values[name], METRICS[name].unit
-    if unit in ("s", "J", "W", "B", "/s"):
-        return plain(si(value, unit))
-    if name in ("accuracy", "accuracy_loss", "agreement", "utilisation"):
-        return plain(percent(value))
-    return plain(significant(value, 4))
+    return ", ".join(f"{name} {plain(choice_text(name, value))}" for name, value in row.point.items())

@@ -10,7 +10,7 @@ from hwsim.sweep.result import SCHEMA, SweepResult
 from hwsim.sweep.run import TASKS
 
 if TYPE_CHECKING:
-    from hwsim.report.points import Points
+    from hwsim.report.points import Gauge, Points
 
 
 def points_of(result: SweepResult, command: str = "") -> Points:
@@ -18,14 +18,14 @@ def points_of(result: SweepResult, command: str = "") -> Points:
     import yaml
 
     from hwsim import __version__
-    from hwsim.report.points import Gauge, Limit, Points, Spot
+    from hwsim.report.points import Limit, Points, Spot
 
     varying = [name for name in TASKS if len({str(row.point.get(name)) for row in result.rows}) > 1]
     spots = tuple(
         Spot(
-            {name: _choice(name, value) for name, value in row.point.items()},
+            {name: choice_text(name, value) for name, value in row.point.items()},
             row.values,
-            ", ".join(_choice(name, row.point[name]) for name in varying if name in row.point),
+            ", ".join(choice_text(name, row.point[name]) for name in varying if name in row.point),
             row.feasible,
             row.best,
             row.error,
@@ -36,7 +36,7 @@ def points_of(result: SweepResult, command: str = "") -> Points:
     return Points(
         name=result.name,
         description=str(result.spec.get("description", "")),
-        gauges={name: Gauge(name, metric.unit, metric.better, metric.text) for name, metric in METRICS.items()},
+        gauges=gauges(),
         objectives=result.objectives,
         limits=tuple(Limit(name, bound.get("min"), bound.get("max")) for name, bound in limits.items()),
         spots=spots,
@@ -59,11 +59,18 @@ def write_page(result: SweepResult, path: Path, command: str = "") -> None:
     write_points(points_of(result, command), path)
 
 
+def gauges() -> dict[str, Gauge]:
+    """Name -> how a metric is shown."""
+    from hwsim.report.points import Gauge
+
+    return {name: Gauge(name, metric.unit, metric.better, metric.text) for name, metric in METRICS.items()}
+
+
 UNITS = {"_hz": "Hz", "bytes_per_s": "B/s"}
 """What the name of a target's field ends with -> its unit."""
 
 
-def _choice(name: str, value: object) -> str:
+def choice_text(name: str, value: object) -> str:
     """A choice as people write it; the JSON and the CSV have it as it was given."""
     from hwsim.report.humanise import count, si
 
