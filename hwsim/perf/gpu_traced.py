@@ -67,9 +67,17 @@ STEP_BYTES, STEP_CYCLES = 128, 170
 FP8), and the least time of such a step, in which loads, barrier and instruction follow each other (88 to 102 ns for
 tiles of 64 x 8 to 64 x 40 in FP8 and FP16)."""
 
+EVEN_LAST = 0.25
+"""Part of the SMs that a second wave of tiles would fill, below which kernels that can share tiles out do so (names of
+240 TF32 kernels)."""
+
 SPLIT_STEPS, LEAST_SPLIT = 1.0, 48
 """A product is cut along k where it has so many steps for each 64 x 64 tile (64 x 128 up to 16 rows), and so many at
 least: the rule that best separates the kernels that cuBLAS took."""
+
+OLDER_TILE, OLDER_STEP_CYCLES, OLDER_REDUCE_S = (64, 64), 665, 2.3e-6
+"""Small TF32 products run in warp kernels of the generation before, k cut so that most SMs have a block: result tile,
+cycles of a step of STEP_BYTES, and the time of a second kernel that adds the parts (80 products of 12 to 130 tiles)."""
 
 CLEAR_S = 1.6e-6
 """A warp-group kernel with more than two tiles for an SM hands them out by a counter, which a kernel before it clears

@@ -35,6 +35,11 @@ class TileChoice(Sourced):
     Attributes:
         least_waves, most_waves: its blocks over the cores.
         least_k, most_k: length of the sums.
+        rows: the side along the rows of the result, where the library has no other; ``128x64`` with 64 has 128 columns.
+        step_cycles: that a block takes for 128 bytes of k beside the arithmetic, in copies and barriers.
+        even_k: length of the sums from which its kernels share tiles out evenly, in parts of k, where a second wave
+            would leave most cores idle; never where absent.
+        together: blocks that share a core and hide those of each other; 1 where absent.
     """
 
     tile: Annotated[str, Field(pattern=r"^[1-9]\d{0,3}x[1-9]\d{0,3}$")]
@@ -42,11 +47,16 @@ class TileChoice(Sourced):
     most_waves: Positive | None = None
     least_k: Natural | None = None
     most_k: Natural | None = None
+    rows: Natural | None = None
+    step_cycles: Natural | None = None
+    together: Natural | None = None
+    even_k: Natural | None = None
 
     @property
-    def sides(self) -> tuple[int, int]:
-        one, other = self.tile.split("x")
-        return int(one), int(other)
+    def sides(self) -> tuple[tuple[int, int], ...]:
+        """Rows and columns, each way round that there is."""
+        one, other = (int(side) for side in self.tile.split("x"))
+        return tuple(side for side in ((one, other), (other, one)) if self.rows in (None, side[0]))
 
     @property
     def free(self) -> bool:

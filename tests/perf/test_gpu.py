@@ -13,7 +13,7 @@ from hwsim.errors import DataError, TargetError
 from hwsim.ir.workload import Workload, gemm
 from hwsim.perf import Estimate, estimate, workload
 from hwsim.perf.gpu_links import collective_s
-from hwsim.perf.gpu_matrix import tiles
+from hwsim.perf.gpu_tiles import tiles
 from hwsim.target import load_target
 from tests.perf.parts import faster
 

@@ -31,6 +31,7 @@ def test_shipped_targets_are_complete(name: str) -> None:
         assert precision.weights.format in formats
         assert precision.activations.format in formats
     used = {quantity.source for _, quantity in target.quantities()} | {p.source for p in target.precisions.values()}
+    used |= {tile.source for p in target.precisions.values() for tile in p.tiles or ()}
     assert used == set(target.sources), "a source that nothing uses, or a use without source"
     for source in target.sources.values():
         assert date.fromisoformat(source.read).year >= 2025
