@@ -181,6 +181,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("out", type=Path)
     parser.add_argument("--seconds", type=float, default=225, help="for all of it")
+    parser.add_argument("--warm", type=float, default=0.2, help="seconds that a row runs before")
+    parser.add_argument("--rows-only", action="store_true", help="no survey and no networks")
     parser.add_argument("--window", type=float, default=0.6, help="seconds that a row is timed")
     asked = parser.parse_args()
     import measure_gpu
@@ -188,7 +190,7 @@ def main() -> None:
     import torch
 
     asked.out.mkdir(exist_ok=True, parents=True)
-    measure_gpu.WARM_S = 0.2
+    measure_gpu.WARM_S = asked.warm
     torch.backends.cuda.matmul.allow_tf32 = True
     pynvml.nvmlInit()
     device = pynvml.nvmlDeviceGetHandleByIndex(0)
@@ -209,12 +211,16 @@ def main() -> None:
 
     with torch.inference_mode():
         try:
-            survey(streams["survey"], began + 0.3 * asked.seconds)
+            if not asked.rows_only:
+                survey(streams["survey"], began + 0.3 * asked.seconds)
         except Exception as problem:
             print("survey:", repr(problem))
         say("survey")
-        rows(streams["gemm"], device, began + 0.84 * asked.seconds, asked.window)
+        share = 1.0 if asked.rows_only else 0.84
+        rows(streams["gemm"], device, began + share * asked.seconds, asked.window)
         say("rows")
+        if asked.rows_only:
+            return
         try:
             measure_gpu.write_networks(
                 "wide", device, streams["nets"], streams["kernels"], began + 0.96 * asked.seconds, asked.window

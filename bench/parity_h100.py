@@ -336,14 +336,15 @@ FRESH = (
 KEPT = (
     "## Other widths: half fitted, half kept back",
     "",
-    "Then 2200 products whose shapes a hash drew from the weights of networks (`bench/measure_wide.py`) were traced on a",
-    "third H100 for their kernels, and 146 of them measured (wide_survey.csv, wide_gemm.csv). A second hash halves the",
-    "shapes. The first half was looked at: it shows in which tiles INT8 and TF32 run, that steps of INT8's small tiles take",
-    "183 cycles beside the arithmetic, that small TF32 products run in Ampere kernels with k cut, that 4-bit products pay",
-    "for widening and for rows one after the other, and that no tile has 128 rows and fewer than 64 columns; its rows",
-    "joined the fit. Rows measured at more than 705 W, before the card had lowered its clock, are left out of both halves.",
-    "At first contact, of the model as it was, latency and energy of the second half were off by: f16 8.5% and 6.2%, bf16",
-    "5.8% and 5.8%, tf32 6.3% and 10.6%, e4m3 6.0% and 9.9%, s8 9.5% and 5.0%, w4a16 4.3% and 20.0%. Now:",
+    "Then 2200 products whose shapes a hash drew from the weights of networks (`bench/measure_wide.py`) were traced",
+    "on a third H100 for their kernels, and 146 of them measured (wide_survey.csv, wide_gemm.csv). A second hash",
+    "halves the shapes. The first half was looked at: it shows in which tiles INT8 and TF32 run, that steps of INT8's",
+    "small tiles take 183 cycles beside the arithmetic, that small TF32 products run in Ampere kernels with k cut,",
+    "that 4-bit products pay for widening and for rows one after the other, and that no tile has 128 rows and fewer",
+    "than 64 columns; its rows joined the fit. Rows measured at more than 705 W, before the card had lowered its",
+    "clock, are left out of both halves. At first contact, of the model as it was, latency and energy of the second",
+    "half were off by: f16 8.5% and 6.2%, bf16 5.8% and 5.8%, tf32 6.3% and 10.6%, e4m3 6.0% and 9.9%, s8 9.5% and",
+    "5.0%, w4a16 4.3% and 20.0%. Now:",
 )
 
 
