@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
@@ -28,7 +28,9 @@ from hwsim.verify.tile_engine import ENGINES, EnginePlan
 
 MUTANTS = 240
 SHAPE = 4
-"""Rows and columns of the array around a mutated element, and of a mutated array (the rows of one block, if scaled)."""
+"""Rows and columns of the array around a mutated element, and of a mutated array."""
+SCALED_COLS = 2
+"""Columns of a mutated array with scales; it has the rows of one block."""
 TILES = 100
 CASE_TILES = 500
 """For modules that answer case by case, ten cases each."""
@@ -40,12 +42,13 @@ class Subject:
 
     Attributes:
         what: the module. unit: what ``verify_rtl`` is asked to prove; checks: those it runs, quick ones first; None for
-            all of a module that answers case by case.
+            all of a module that answers case by case. cols: of the array.
     """
 
     what: Elaborated
     unit: str
     checks: tuple[str, ...] | None = None
+    cols: int = SHAPE
 
 
 ARRAY_CHECKS = ("random_tiles", "gaps", "reset", "corner_tiles", "k_chain")
@@ -61,13 +64,14 @@ def _subjects() -> Iterator[Subject]:
     plain, stopping, scaled = (rtl_unit(f"hwsim.rtl.{name}") for name in ("int4", "int4_sat", "nvfp4"))
     element, array = pe_parameters(plain), array_parameters(plain, SHAPE, SHAPE)
     adder = {name: value for name, value in pe_parameters(stopping).items() if name in ("P_W", "ACC_W", "SATURATE")}
-    blocks = array_parameters(scaled, scaled.block or SHAPE, SHAPE)
+    blocks = array_parameters(scaled, scaled.block or SHAPE, SCALED_COLS)
     yield _of("accumulator", stopping.name, adder, checks=("corner_tiles", "pe_exhaustive", *OS_CHECKS))
     yield _of("pe_ws", plain.name, element, checks=(*ARRAY_CHECKS, "pe_exhaustive"))
     yield _of("pe_os", plain.name, element, checks=OS_CHECKS)
     yield _of("array_ws", plain.name, array, checks=ARRAY_CHECKS)
     yield _of("array_os", plain.name, array, checks=OS_CHECKS)
-    yield _of("array_ws_scaled", scaled.name, blocks, checks=("blocks", *ARRAY_CHECKS))
+    found = _of("array_ws_scaled", scaled.name, blocks, checks=("blocks", *ARRAY_CHECKS))
+    yield replace(found, cols=SCALED_COLS)
     # a requantizer's own defaults are those of int4
     yield _of("requantizer", "requantizer_int4", {})
     for module, unit, checks in (
@@ -201,7 +205,7 @@ def _passes(subject: Subject, bad: Path, mutant: int) -> bool:
                 sim="verilator",
                 tiles=TILES if subject.unit in RTL_UNITS or subject.unit in ENGINES else CASE_TILES,
                 rows=SHAPE if plain else None,
-                cols=SHAPE,
+                cols=subject.cols,
                 m=SHAPE,
                 waves="never",
                 sources=[bad],
