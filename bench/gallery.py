@@ -14,8 +14,10 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +28,8 @@ from hwsim.target import load_target
 ROOT = Path(__file__).resolve().parents[1]
 HOME = ROOT / "reports"
 STAMPS = HOME / "stamps.json"
+SHOWN = "mnist-cnn/report.html"
+"""The page that the README shows."""
 OURS = "hwsim-int4-ws16"
 DEMO = ("nvidia-h100", "ascend-910b4", OURS)
 SCHEMES = (OURS, "hwsim-uint4-ws16", "hwsim-int4-sm16", "ascend-910b4", "nvidia-h100", "nvidia-b200")
@@ -55,7 +59,7 @@ class Report:
 
 
 REPORTS = {
-    "mnist-cnn/report.html": Report(
+    SHOWN: Report(
         f"hwsim emulate mnist-cnn {' '.join(f'--target {chip}' for chip in DEMO)} --out reports/mnist-cnn",
         DEMO,
         costs=True,
@@ -124,6 +128,20 @@ def make(name: str) -> None:
     done = subprocess.run(command, cwd=ROOT, check=True, text=True, stdout=subprocess.PIPE)
     if report.prints:
         (HOME / name).write_text(done.stdout)
+    if name == SHOWN:
+        picture(HOME / name, ROOT / "docs/demo.png")
+
+
+def picture(page: Path, to: Path) -> None:
+    """The first screen of a page, for the README; the old one stays where there is no browser."""
+    browser = shutil.which("chromium")
+    if browser is None:
+        print(f"{to.name} stays as it is: chromium is missing (apt-get install chromium)")
+        return
+    with tempfile.TemporaryDirectory() as profile:
+        flags = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", f"--user-data-dir={profile}"]
+        command = [browser, *flags, "--window-size=1280,1030", f"--screenshot={to}", page.as_uri()]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=120)
 
 
 def main() -> int:
