@@ -505,6 +505,7 @@ def main() -> None:
     target = load_target("nvidia-h100")
     seen, _ = wide()
     all_products, known = [*products(), *seen], networks()
+    given = len(all_products) - len(seen)
     all_networks = [row for row in known if row.kind not in UNSEEN]
     unseen = [row for row in known if row.kind in UNSEEN]
     if asked.fit:
@@ -512,7 +513,8 @@ def main() -> None:
         for paths in CONSTANTS:
             print(f"{', '.join(paths):100} {value(target, paths[0]):.4g}")
     judged = judge(all_products, target), judge(all_networks, target)
-    show("products, in sample", judged[0])
+    show("products, in sample", judged[0][:given])
+    show("other widths, in sample", judged[0][given:])
     show("networks, in sample", judged[1])
     fresh = judge(unseen, target)
     show("networks, unseen", fresh)
@@ -525,10 +527,13 @@ def main() -> None:
     weighted = all_networks * NETWORK_WEIGHT
     held = cross_validate(all_products, weighted, target, asked.folds, asked.jobs) if asked.folds else []
     if held:
-        show(f"products, {asked.folds}-fold", held)
+        show(f"products, {asked.folds}-fold", held[:given])
+        show(f"other widths, {asked.folds}-fold", held[given:])
     if held and asked.write:
         pages = ROOT / "reports"
-        (pages / "validation-h100.md").write_text(report(judged[0], held, judged[1], fresh, asked.folds))
+        (pages / "validation-h100.md").write_text(
+            report(judged[0][:given], held[:given], judged[1], fresh, asked.folds)
+        )
         (pages / "validation-h100.svg").write_text(figure([*judged[0], *judged[1], *fresh]))
 
 
