@@ -120,21 +120,27 @@ def table(done: list[Block]) -> str:
 
 
 PAGE = """\
-# A hundred thousand bad files
+# {total:,} bad files
 
 Every reader of hwsim is given files that were damaged on purpose: bits flipped, words of the directory replaced, lines
 moved, values of a tree swapped for absurd ones, zip bombs, paths out of the folder. A reader may load such a file (many
 a changed weight is harmless) or refuse it in one line that names the file. Anything else is a fault: another
-exception, a crash, more than {seconds:.0f} seconds of a processor, more than {memory} MB beyond what the process held.
+exception, a crash, more than {seconds:.0f} seconds of a processor, more than {memory} MiB beyond what the process held.
 
 ```
-python -m tests.fuzz --count {count} --seed {seed} --out fuzz
+python -m tests.fuzz --count {count} --seed {seed} --jobs 8 --out fuzz      # goes on where it was stopped
 ```
 
 {table}
 
+Earlier runs, of 575,264 (seed 1) and 100,016 (seed 0), found 75 faults: of readers, and 27 of the program that makes the
+files. All were mended: numpy headers that its own parser chokes on, zip directories with names that are no text, arrays
+without elements, a run-time batch where a convolution wants its weight, sizes of decoders that are fractions, ranges of
+sweeps beyond the floats, tables of results with other things in them, port maps with empty parts, and lines of a
+hundred thousand letters, which are now cut.
+
 Each input follows from the reader's name, the seed and its number: `python -m tests.fuzz --one 'onnx:1234'` makes one
-again. `points` is the file of results that a sweep goes on from, `portmap` also reads damaged Verilog, and `memory` is
+again. `points` is the file of results that a sweep goes on from, `portmap` also reads damaged Verilog, and memory is
 what the process took beyond what it held before. The default tests load the first inputs of each reader
 ([tests/fuzz](../tests/fuzz)); [docs/limits.md](../docs/limits.md) has the limits, which are settings.
 """
@@ -155,9 +161,14 @@ def main() -> int:
     path = told.out / "blocks.jsonl"
     done = blocks(path)
     if told.write:
-        count = sum(b["last"] - b["first"] for b in done)
+        total = sum(b["last"] - b["first"] for b in done)
         page = PAGE.format(
-            seconds=SECONDS, memory=MEMORY_BYTES >> 20, count=count, seed=done[0]["seed"], table=table(done)
+            seconds=SECONDS,
+            memory=MEMORY_BYTES >> 20,
+            total=total,
+            count=max(b["last"] for b in done) * len(NAMES),
+            seed=done[0]["seed"],
+            table=table(done),
         )
         told.write.write_text(page)
         return 0
