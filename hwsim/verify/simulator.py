@@ -21,6 +21,7 @@ from xml.etree import ElementTree
 
 from hwsim.errors import ToolError, unknown
 from hwsim.io.cache import cache_dir
+from hwsim.verify.widths import refuse_other_widths
 
 TIMESCALE = ("1ns", "1ps")
 _HIDDEN = ("WAVES", "GUI", "PYTEST_CURRENT_TEST", "MAKEFLAGS", "SIM_CMD_PREFIX", "SIM_CMD_SUFFIX")
@@ -146,6 +147,7 @@ def build(sim: str, design: Design, *, waves: bool = False) -> Path:
             raise ToolError(
                 f"{entry.program} does not accept the Verilog: {_first_line(log)}", where=f"module {design.top}"
             )
+        refuse_other_widths(log.read_text(encoding="utf-8", errors="replace"), f"module {design.top}")
         try:
             made.rename(folder)
         except OSError:

@@ -71,7 +71,7 @@ def rtl_sources(replacements: Iterable[str | Path] = ()) -> tuple[Path, ...]:
         raise DataError(
             f"no module of {_listed(brought)} is part of the array",
             where=str(next(iter(theirs))),
-            hint=f"define one of: {', '.join(replaceable)}",
+            hint=f"define one of: {', '.join(replaceable)}; or give a port map, which lets another stand in",
         )
     return (*(path for path, names in ours.items() if not set(names) & set(brought)), *theirs)
 

@@ -21,6 +21,7 @@ from hwsim.verify.portmap import PortMap, read_portmap, wrapper
 from hwsim.verify.simulator import SIMULATORS, Design
 from hwsim.verify.sources import rtl_sources
 from hwsim.verify.tile_engine import ENGINES, EnginePlan, engine_checks
+from hwsim.verify.widths import PORTMAPS
 
 CASES_A_TILE = 10
 DEFAULT_ROWS = 16
@@ -97,7 +98,7 @@ def _files(sources: Sequence[str | Path], told: PortMap | None) -> tuple[Path, .
     if told is None:
         return rtl_sources(sources)
     text = wrapper(told)
-    folder = cache_dir() / "portmaps" / hashlib.sha256(text.encode()).hexdigest()[:16]
+    folder = cache_dir() / PORTMAPS / hashlib.sha256(text.encode()).hexdigest()[:16]
     path = folder / f"{told.replaces}.v"
     if not path.is_file():
         from hwsim.io import atomic

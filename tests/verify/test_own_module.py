@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from hwsim.cli.verify import command
-from hwsim.errors import DataError, HwsimError, UnitError
+from hwsim.errors import DataError, HwsimError, ToolError, UnitError
 from hwsim.numerics import mma
 from hwsim.verify import verifiable, verify_rtl
 from hwsim.verify.case_catalog import case_unit
@@ -50,6 +50,22 @@ def test_the_example_mended_passes(tmp_path: Path) -> None:
     report = verify_rtl("mul_int4", sources=[mended], ports=EXAMPLES / "booth_mul.yaml")
     assert report.passed, report.first_mismatch
     assert report.rows[0].compared == 256
+
+
+@pytest.mark.parametrize(("ports", "said"), [("[2:0] x", "3 bits, expected 4"), ("[3:0] x", "9 bits, expected 8")])
+@pytest.mark.parametrize("sim", ["icarus", "verilator"])
+def test_ports_of_another_width_are_refused(sim: str, ports: str, said: str, tmp_path: Path) -> None:
+    need_tool("iverilog", "sudo apt-get install iverilog") if sim == "icarus" else need_module("verilator")
+    mine, told = tmp_path / "narrow.v", tmp_path / "narrow.yaml"
+    result = "output [7:0] p" if "2:0" in ports else "output [8:0] p"
+    # a constant of any width may go into an input of its own
+    mine.write_text(
+        f"module narrow(input on, input {ports}, input [3:0] b, {result}); assign p = on ? x * b : 0; endmodule\n",
+        encoding="utf-8",
+    )
+    told.write_text("replaces: mul_int4\nports: {a: x}\nconstants: {on: 1}\n", encoding="utf-8")
+    with pytest.raises(ToolError, match=said):
+        verify_rtl("mul_int4", sim=sim, sources=[mine], ports=told)
 
 
 @pytest.mark.usefixtures("_icarus")
