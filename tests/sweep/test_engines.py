@@ -81,6 +81,28 @@ def test_killed_cluster_workers_lose_nothing(cluster: Any, tmp_path: Path) -> No
     assert all(outcome.values for outcome in found.values())
 
 
+def test_a_cluster_takes_short_points_together(cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Points of 20 ms go ten in a task; a worker that dies of one takes none of its neighbours along."""
+    engine = Cluster(cluster.scheduler_address)
+    sizes: list[int] = []
+    submit = engine._client.submit
+
+    def counted(call: Any, ask: Any, points: list[Any], **more: Any) -> Any:
+        sizes.append(len(points))
+        return submit(call, ask, points, **more)
+
+    monkeypatch.setattr(engine._client, "submit", counted)
+    given = jobs(150)
+    given["job 90"].update(once=True, mark=str(tmp_path / "mark"))
+    found = list(engine.run(answer_or_die, given))
+    engine.close()
+    assert sorted(key for key, _ in found) == sorted(given)
+    assert all(outcome.values == {"latency_s": float(key.split()[1])} for key, outcome in found)
+    assert sizes[0] == 1
+    assert 4 < max(sizes) <= 10
+    assert sum(sizes) == len(given)
+
+
 def test_no_scheduler(monkeypatch: pytest.MonkeyPatch) -> None:
     need_module("distributed")
     monkeypatch.setattr(engines, "ANSWER_S", 1)
