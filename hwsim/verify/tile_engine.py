@@ -49,6 +49,7 @@ ENGINES: Mapping[str, Engine] = {
     engine.name: engine
     for engine in (
         Engine("mac_tile_axis", "hwsim.rtl.int4_sat", acc_bits=10),
+        Engine("mac_tile_axis.small", "hwsim.rtl.int4_sat", rows=3, cols=2, acc_bits=10),
         Engine("mac_tile_axis.int4_sm", "hwsim.rtl.int4_sm", rows=3, cols=2),
         Engine("mac_tile_axis.nvfp4", "hwsim.rtl.nvfp4", rows=16, cols=2),
     )
