@@ -2,6 +2,7 @@
 
     python -m bench.sweep rate --workers 1 2              processes of this machine
     python -m bench.sweep rate --workers 1 2 --dask       workers of a real dask cluster on loopback
+    python -m bench.sweep rate --workers 1 2 --apart      sweeps that know nothing of each other: what the machine can do
     python -m bench.sweep kill --times 20                 kill -9 of the sweep with its workers, and again
     python -m bench.sweep kill --times 20 --dask          kill -9 of workers of a dask cluster while it runs
     python -m bench.sweep page --write reports/sweeps.md  the page, from what these left in sweeps.jsonl
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
 import os
 import random
 import signal
@@ -84,6 +86,31 @@ def rate(workers: int, dask: bool) -> dict[str, Any]:
     assert len(found.rows) == POINTS_A_WORKER * workers
     assert not found.failed
     return {"workers": workers, "points": len(found.rows), "seconds": took, "a_minute": 60 * len(found.rows) / took}
+
+
+def apart(workers: int) -> dict[str, Any]:
+    """Points a minute of so many sweeps at once, each in a process and a folder of its own."""
+    context = multiprocessing.get_context("spawn")
+    barrier = context.Barrier(workers + 1)
+    processes = [context.Process(target=_apart, args=(barrier, seed)) for seed in range(2, 2 + workers)]
+    for process in processes:
+        process.start()
+    barrier.wait()
+    begun = time.perf_counter()
+    for process in processes:
+        process.join()
+    took = time.perf_counter() - begun
+    points = POINTS_A_WORKER * workers
+    return {"workers": workers, "points": points, "seconds": took, "a_minute": 60 * points / took}
+
+
+def _apart(barrier: Any, seed: int) -> None:
+    from hwsim.sweep import sweep
+
+    sweep({**RATE, "points": 40, "seed": 1}, jobs=1)
+    barrier.wait()
+    with tempfile.TemporaryDirectory() as folder:
+        sweep({**RATE, "points": POINTS_A_WORKER, "seed": seed}, folder, jobs=1)
 
 
 def start(spec: Path, out: Path, *more: str) -> subprocess.Popen[str]:
@@ -217,6 +244,7 @@ def main() -> int:
     ask.add_argument("--workers", type=int, nargs="+", default=[1, 2])
     ask.add_argument("--times", type=int, default=20)
     ask.add_argument("--dask", action="store_true")
+    ask.add_argument("--apart", action="store_true")
     ask.add_argument("--log", type=Path, default=Path("sweeps.jsonl"))
     ask.add_argument("--write", type=Path)
     told = ask.parse_args()
@@ -224,12 +252,14 @@ def main() -> int:
         text = page(told.log)
         told.write.write_text(text) if told.write else print(text)
         return 0
-    about = {"what": told.what, "engine": "dask" if told.dask else "joblib", "machine": f"{os.cpu_count()} cores"}
+    engine = "apart" if told.apart else "dask" if told.dask else "joblib"
+    machine = f"{len(os.sched_getaffinity(0))} cores"
+    about = {"what": told.what, "engine": engine, "machine": machine}
     good = True
     for workers in told.workers if told.what == "rate" else (0,):
         load = os.getloadavg()[0]
         if told.what == "rate":
-            found = rate(workers, told.dask)
+            found = apart(workers) if told.apart else rate(workers, told.dask)
         else:
             with tempfile.TemporaryDirectory() as folder:
                 found = (killed_workers if told.dask else killed)(told.times, Path(folder))

@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, Protocol
 
 from hwsim.errors import DataError, ToolError
@@ -152,7 +153,8 @@ class Cluster:
         coming = as_completed(loop=self._client.loop)
 
         def give(keys: list[str]) -> None:
-            future = self._client.submit(_timed, ask, [jobs[key] for key in keys], pure=False)
+            # One thing to the scheduler, which would look into a list of points.
+            future = self._client.submit(partial(_timed, ask, [jobs[key] for key in keys]), pure=False)
             held[future] = keys
             coming.add(future)
 
