@@ -2,7 +2,7 @@
 
     python -m bench.sweep rate --workers 1 2              processes of this machine
     python -m bench.sweep rate --workers 1 2 --dask       workers of a real dask cluster on loopback
-    python -m bench.sweep rate --workers 1 2 --apart      sweeps that know nothing of each other: what the machine can do
+    python -m bench.sweep rate --workers 1 2 --apart      sweeps that know nothing of each other: the machine itself
     python -m bench.sweep kill --times 20                 kill -9 of the sweep with its workers, and again
     python -m bench.sweep kill --times 20 --dask          kill -9 of workers of a dask cluster while it runs
     python -m bench.sweep page --write reports/sweeps.md  the page, from what these left in sweeps.jsonl
