@@ -133,11 +133,8 @@ np.savez("digits.npz", x=digits.inputs, y=digits.labels)
 """
 EXTRAS: dict[str, tuple[tuple[str, ...], str]] = {
     "sweep": (
-        (
-            "-m hwsim sweep cheapest-int4-array --set search=bayes --set points=8 --set constraints.latency_s.max=1 "
-            "--jobs 2 --out s",
-        ),
-        "nothing beats",
+        ("-m hwsim sweep cheapest-int4-array --set search=bayes --set points=8 --jobs 2 --out s",),
+        "8 points, ",
     ),
     "cluster": (("cluster.py",), "nvidia-h100"),
     "calib": (("-m hwsim emulate mnist-cnn --target hwsim-int4-ws16 --limit 50 --calibrator kde",), "hwsim-int4-ws16"),
