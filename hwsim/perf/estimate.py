@@ -128,10 +128,13 @@ def matching_precision(workload: Workload, target: Target) -> str:
         if main.input_format == spec.activations.format and narrower:
             return name
     have = ", ".join(f"{name} ({p.weights.format} x {p.activations.format})" for name, p in target.precisions.items())
+    bits = bits_per_element(main.weight_format)
+    takes = [p.activations.format for p in target.precisions.values() if bits <= bits_per_element(p.weights.format)]
+    under = f"; {main.weight_format} weights go with activations in {', '.join(dict.fromkeys(takes))}" if takes else ""
     raise TargetError(
         f"{target.name} has no precision for {main.weight_format} weights and {main.input_format} activations",
         where=main.name,
-        hint=f"it has: {have}",
+        hint=f"it has: {have}{under}",
     )
 
 
