@@ -198,8 +198,9 @@ python -m bench.sweep rate --workers 1 2          # --dask: workers of a dask cl
 |---|--:|--:|--:|--:|---|
 {rates}
 
-Ideal is the rate of one worker of the same engine on the same machine, times the workers. A load above the number of
-cores means that others were at work there, and that a rate is lower than the machine can do.
+Ideal is the rate of one worker of the same engine on the same machine, times the workers. With as many workers as
+cores, the sweep and the scheduler, a process more, share a core with a worker; and two "cores" may be threads of one.
+`--apart` tells what the machine itself makes of more processes: sweeps that know nothing of each other.
 
 A sweep keeps each point in a transaction of its own. It was killed with `kill -9`, all its processes at once, at
 random moments, and started again each time; and its workers were killed while it ran. In the end the result was held
@@ -207,6 +208,7 @@ against an uninterrupted run, byte for byte. The points emulate a CNN, so that a
 
 ```
 python -m bench.sweep kill --times 20             # --dask: only the workers of a cluster
+pytest -m slow tests/sweep                        # 20 kills of 200 points that are only estimated
 ```
 
 | what was killed | points | kills | result |

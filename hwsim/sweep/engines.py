@@ -31,7 +31,7 @@ AGAIN = 2
 """Times that a job is given to a cluster again when dask gives it up, after four dead workers."""
 AHEAD = 3
 """Tasks that a cluster holds for each thread, so that none waits for the next."""
-TASK_S = 0.2
+TASK_S = 0.5
 """What a task of several points may take; a point that takes longer is a task of its own."""
 ANSWER_S = 10
 """Seconds that a scheduler has to answer."""

@@ -82,7 +82,7 @@ def test_killed_cluster_workers_lose_nothing(cluster: Any, tmp_path: Path) -> No
 
 
 def test_a_cluster_takes_short_points_together(cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Points of 20 ms go ten in a task; a worker that dies of one takes none of its neighbours along."""
+    """Points of 20 ms go together in a task; a worker that dies of one takes none of its neighbours along."""
     engine = Cluster(cluster.scheduler_address)
     sizes: list[int] = []
     submit = engine._client.submit
@@ -99,7 +99,7 @@ def test_a_cluster_takes_short_points_together(cluster: Any, tmp_path: Path, mon
     assert sorted(key for key, _ in found) == sorted(given)
     assert all(outcome.values == {"latency_s": float(key.split()[1])} for key, outcome in found)
     assert sizes[0] == 1
-    assert 4 < max(sizes) <= 10
+    assert 4 < max(sizes) <= 25
     assert sum(sizes) == len(given)
 
 
