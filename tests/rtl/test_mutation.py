@@ -9,7 +9,7 @@ import pytest
 
 from hwsim.errors import DataError, ToolError
 from hwsim.verify import mutate as mutation
-from hwsim.verify.mutants import Elaborated
+from hwsim.verify.mutants import Elaborated, make, verdict
 from hwsim.verify.mutate import MutationReport, mutate, subjects
 from tests.oracles import need_module, need_tool
 
@@ -72,6 +72,18 @@ def test_a_module_takes_its_parameters_from_what_holds_it() -> None:
     held = subjects()["tile_controller"].what
     assert held.top == "mac_tile_axis"
     assert any("tile_controller" in line for line in held.commands())
+
+
+def test_what_no_port_promises_is_told_from_what_one_does(tmp_path: Path) -> None:
+    what = subjects()["array_ws"].what
+    changes = make(what, 240, 1, tmp_path)
+
+    def first(*parts: str) -> str:
+        return next(change for change in changes if all(part in change for part in parts))
+
+    # a valid bit that is always high shows in psum_out, while valid_out is low; a bit of a sum shows
+    assert verdict(first("-mode const1", "valid_sum", "-port Q"), tmp_path, what.cycles) == "unseen"
+    assert verdict(first("-mode inv", "accumulator.v", "-port Y"), tmp_path, what.cycles) == "differs"
 
 
 def test_unknown_modules_are_refused() -> None:
