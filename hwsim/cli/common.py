@@ -143,7 +143,7 @@ def _lines() -> Progress:
         if done >= total and stage not in finished:
             finished.add(stage)
             click.echo(f"{stage}: done" if total <= 1 else f"{stage}: {done} of {total}", err=True)
-        elif done > first and now - said >= _SAY_EVERY_S:
+        elif stage not in finished and done > first and now - said >= _SAY_EVERY_S:
             said = now
             rate = (done - first) / (now - start)
             left = (total - done) / rate
