@@ -65,8 +65,9 @@ def os_script(array: Array, a: Codes, w: Codes, pauses: NDArray[np.int64]) -> Os
 
     def held(values: Any, bits: int) -> Any:
         """``values`` in the cycles of a k; in the others some of them too, which nothing may take."""
-        column = pack_lanes(np.resize(values, (cycles, values.shape[1])), bits)
-        column[at] = pack_lanes(values, bits)
+        packed = pack_lanes(values, bits)
+        column = np.resize(packed, (cycles, packed.shape[1]))
+        column[at] = packed
         return column
 
     mark = np.zeros((tiles, k), np.uint8)
