@@ -109,10 +109,10 @@ def _cycles(
         least = STEP_CYCLES if rates.multicast > 1 else 0
         return np.ceil(waves) * np.maximum(each * work.k, least * steps_of(work))
     known = {side: choice for choice in rates.choices for side in choice.sides}
-    mine = [known[int(rows), int(columns)] for rows, columns in tiles]
-    even = np.array([bool(choice.even_k and work.k >= choice.even_k) for choice in mine])
-    beside = np.array([choice.step_cycles or 0 for choice in mine], np.float64)
-    together = np.array([choice.together or 1 for choice in mine], np.float64)
+    mine = [known.get((int(rows), int(columns))) for rows, columns in tiles]  # none where all have conditions
+    even = np.array([bool(choice and choice.even_k and work.k >= choice.even_k) for choice in mine])
+    beside = np.array([choice.step_cycles or 0 if choice else 0 for choice in mine], np.float64)
+    together = np.array([choice.together or 1 if choice else 1 for choice in mine], np.float64)
     full = np.where(even & (waves > 1) & (waves < 1 + EVEN_LAST), waves, np.ceil(waves))
     alone = np.maximum(full / together, 1) * (each * work.k + beside * steps_of(work))
     return np.asarray(np.maximum(full * each * work.k, alone))

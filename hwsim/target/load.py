@@ -121,6 +121,12 @@ def _check_precisions(document: Document, target: Target) -> None:
                 f"precisions.{name}.activations: expected granularity per_tensor, found {found}",
                 where=document.where((*at, "activations", "granularity")),
             )
+        for index, tile in enumerate(precision.tiles or ()):
+            if not tile.sides:
+                raise TargetError(
+                    f"precisions.{name}.tiles[{index}].rows: expected a side of {tile.tile}, found {tile.rows}",
+                    where=document.where((*at, "tiles")),
+                )
         if precision.attention is not None and precision.attention not in target.precisions:
             where = document.where((*at, "attention"))
             raise unknown(TargetError, "precision", precision.attention, target.precisions, where=where)

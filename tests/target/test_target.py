@@ -243,3 +243,9 @@ def test_a_power_limit_leaves_room_for_work() -> None:
 def test_schema_and_catalogs_agree_on_evidence() -> None:
     assert {unit.evidence for unit in units.values()} <= set(KINDS)
     assert isinstance(load_target("ascend-910b4"), Target)
+
+
+def test_a_tile_has_its_rows_among_its_sides() -> None:
+    text = (ROOT / "targets" / "nvidia-h100.yaml").read_text()
+    with pytest.raises(TargetError, match=r"tiles\[4\].rows: expected a side of 128x64, found 77"):
+        loads_target(text.replace("tile: 128x64, rows: 64", "tile: 128x64, rows: 77"))
