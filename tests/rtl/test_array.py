@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from hwsim.verify import CHECKS, RTL_UNITS, VerifyReport, verify_rtl
+from hwsim.verify import RTL_UNITS, VerifyReport, verify_rtl
+from hwsim.verify.checks import checks_of
 from tests.oracles import need_module, need_tool
+
+CHECKS = checks_of(RTL_UNITS["hwsim.rtl.int4"])
 
 
 @pytest.fixture(autouse=True)
