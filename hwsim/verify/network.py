@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import fnmatch
+import os
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,6 +30,8 @@ if TYPE_CHECKING:
 
 
 EVERY = "all"
+PART_ROWS = 128
+"""Rows of activations that are worth an array of their own, where nobody counts cycles."""
 
 
 def rtl_products(
@@ -42,7 +47,17 @@ def rtl_products(
     array = Array(rtl_unit(unit), rows, cols, rtl_sources(), sim)
 
     def product(a: NDArray[Any], b: NDArray[Any], c: NDArray[Any] | None, unit: str, **scales: Any) -> NDArray[Any]:
-        return matmul_on(array, a, b, c, **scales)[0]
+        parts = os.cpu_count() or 1
+        if len(b) > cols or len(a) < parts * PART_ROWS:  # several chains run side by side already
+            return matmul_on(array, a, b, c, **scales)[0]
+
+        def part(cut: slice) -> NDArray[Any]:
+            mine = {name: held[cut] if name == "a_scale" else held for name, held in scales.items()}
+            return matmul_on(array, a[cut], b, None if c is None else c[cut], **mine)[0]
+
+        edges = [len(a) * at // parts for at in range(parts + 1)]
+        with ThreadPoolExecutor(parts) as pool:
+            return np.concatenate(list(pool.map(part, (slice(*cut) for cut in pairwise(edges)))))
 
     return dict.fromkeys(names, product)
 
