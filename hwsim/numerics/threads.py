@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +22,9 @@ _SERIAL_MACS = 1 << 22
 
 _pool: ThreadPoolExecutor | None = None
 _blas: ThreadpoolController | None = None
+_blas_lock = Lock()
+_blas_users = 0
+_blas_before: Any = None
 _workers = 1
 
 
@@ -63,13 +67,22 @@ def split(kernel: Callable[[int, int], int], items: int, elements: int) -> int:
 @contextmanager
 def one_blas_thread() -> Iterator[None]:
     """BLAS takes one thread inside: how it cuts a product over threads shows in the last bits of float sums."""
-    global _blas
-    if _blas is None:
-        from threadpoolctl import ThreadpoolController
+    global _blas, _blas_users, _blas_before
+    with _blas_lock:  # the limit is the whole process's: the last to leave gives it back
+        if _blas is None:
+            from threadpoolctl import ThreadpoolController
 
-        _blas = ThreadpoolController()
-    with _blas.limit(limits=1, user_api="blas"):
+            _blas = ThreadpoolController()
+        if _blas_users == 0:
+            _blas_before = _blas.limit(limits=1, user_api="blas")
+        _blas_users += 1
+    try:
         yield
+    finally:
+        with _blas_lock:
+            _blas_users -= 1
+            if _blas_users == 0:
+                _blas_before.restore_original_limits()
 
 
 def product(a: NDArray[Any], b: NDArray[Any]) -> NDArray[Any]:

@@ -41,3 +41,19 @@ def test_blas_has_its_threads_back() -> None:
         before = counts()
         product(np.ones((4, 4), np.float32), np.ones((4, 4), np.float32))
         assert counts() == before
+
+
+def test_blas_keeps_one_thread_until_the_last_has_left() -> None:
+    from threadpoolctl import threadpool_info
+
+    def counts() -> set[int]:
+        return {library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"}
+
+    with threadpool_limits(2, user_api="blas"):
+        first, second = threads.one_blas_thread(), threads.one_blas_thread()
+        first.__enter__()
+        second.__enter__()
+        first.__exit__(None, None, None)
+        assert counts() == {1}
+        second.__exit__(None, None, None)
+        assert counts() == {2}
