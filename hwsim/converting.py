@@ -52,7 +52,7 @@ class Conversion:
     Attributes:
         graph: the network; it runs only on targets that sum as this one does.
         source: the target that it was stored for; empty when nothing said so.
-        target, precision: what it is stored for now.
+        target, precision: the chip and the mode whose storage it has.
         changes: what became of each stored tensor, in the order of execution.
         arithmetic: (what, before, after) that differ between the targets although no tensor shows it.
         before, after: answers on the old target and on the new one; None where there was nothing to measure with.

@@ -53,7 +53,7 @@ class Dataset:
         """
         if count < 1:
             raise DataError(f"expected at least 1 sample, found {count}", where=self.name)
-        return self._picked(slice(count))
+        return self.pick(slice(count))
 
     def spread(self, count: int | None, together: int = 1) -> Dataset:
         """``count`` of them, evenly spread, as many data are sorted by class; None is all.
@@ -75,9 +75,10 @@ class Dataset:
         if count is None or count >= len(self) or groups < 1:
             return self
         first = np.linspace(0, groups - 1, max(1, count // together)).round().astype(np.int64) * together
-        return self._picked((first[:, None] + np.arange(together)).reshape(-1))
+        return self.pick((first[:, None] + np.arange(together)).reshape(-1))
 
-    def _picked(self, which: slice | NDArray[np.int64]) -> Dataset:
+    def pick(self, which: slice | NDArray[np.int64]) -> Dataset:
+        """Those at the places ``which``, in that order."""
         return replace(self, inputs=self.inputs[which], labels=None if self.labels is None else self.labels[which])
 
 

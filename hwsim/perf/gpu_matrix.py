@@ -162,16 +162,15 @@ def _tiled(work: MatrixWork, place: Placement, rates: Rates, table: EnergyTable)
         yield from _unaligned(work, place, rates, table, aligned)
         return
     best = fastest(work, rates, memory_s + (1 - rates.store_share) * store_s)
+    exposed = _exposed(rates, best.blocks)
+    memory_s += (1 - exposed) * store_s
     if rates.multicast > 1 and rates.choices:
         older = _older(work, rates, table, read, written)
-        hidden_s = memory_s + (1 - _exposed(rates, best.blocks)) * store_s
-        late_s = rates.launch_s + _exposed(rates, best.blocks) * store_s
-        found_s = side_by_side(best.cycles / rates.clock_hz, best.shared / rates.shared_bytes_per_s, hidden_s)
+        late_s = rates.launch_s + exposed * store_s
+        found_s = side_by_side(best.cycles / rates.clock_hz, best.shared / rates.shared_bytes_per_s, memory_s)
         if sum(kernel.seconds(rates.clock_hz) for kernel in older) < late_s + found_s:
             yield from older
             return
-    exposed = _exposed(rates, best.blocks)
-    memory_s += (1 - exposed) * store_s
     if cleared(best.blocks, rates):
         yield Kernel(launch_s=CLEAR_S, table=table)
     yield Kernel(

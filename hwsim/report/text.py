@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from hwsim.io.tables import csv_text, markdown, markdown_table
 from hwsim.report.bars import components_of
@@ -34,11 +34,12 @@ def render_csv(comparison: Comparison) -> str:
     """Every layer of every target, in the units of ``LayerEstimate`` (whole batch); one column an energy component."""
     components = components_of(comparison)
     head = ["target", "precision", "batch", "metric", "answer", "answer_fp32"]
-    return csv_text([*head, *_LAYER_FIELDS, *(f"energy_pj.{name}" for name in components)], _cells(comparison))
+    return csv_text(
+        [*head, *_LAYER_FIELDS, *(f"energy_pj.{name}" for name in components)], _cells(comparison, components)
+    )
 
 
-def _cells(comparison: Comparison) -> Iterator[tuple[object, ...]]:
-    components = components_of(comparison)
+def _cells(comparison: Comparison, components: Sequence[str]) -> Iterator[tuple[object, ...]]:
     for result in comparison.results:
         for row in result.estimate.rows:
             cells = [getattr(row, name) for name in _LAYER_FIELDS]

@@ -68,7 +68,7 @@ class Judge:
         """The float network's score."""
         return self.score(float_outputs(graph, self.test.inputs, reduce=self.figures))
 
-    def of_torch(self, network: QatNetwork, batch: int = 16) -> float:
+    def of_torch(self, network: QatNetwork, batch: int) -> float:
         """The score of what torch computes, as the network stores things now; the chip has its say at the end."""
         import torch
 

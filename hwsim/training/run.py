@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -113,7 +114,8 @@ def run_plan(
     )
     if heads is not None and heads.alone:
         network.learn_only(network.logs())
-    whole = QatNetwork(quantized, start, rule, full=True).eval()
+    taught = bool(course.teacher or (heads and heads.distance))
+    teacher = QatNetwork(quantized, start, rule, full=True).eval() if taught else None
 
     def on_chip(held: Graph, stage: str) -> float:
         found = emulate(
@@ -134,11 +136,11 @@ def run_plan(
         data.inputs,
         _labels(data) if course.task == "labels" else None,
         course,
-        teacher=whole if course.teacher else None,
+        teacher=teacher if course.teacher else None,
         augment=_augment(plan.augment),
         attack=None if plan.attack is None else plan.attack.adversary,
-        penalty=_penalty(plan, network, whole),
-        judge=judge.of_torch,
+        penalty=_penalty(plan, network, teacher),
+        judge=partial(judge.of_torch, batch=course.batch),
         checkpoint=checkpoint,
         threads=threads,
         progress=show,
@@ -203,8 +205,7 @@ def _taken(data: Dataset, count: int | None, seed: int) -> Dataset:
     """So many inputs, drawn without return."""
     if count is None or count >= len(data):
         return data
-    pick = np.random.default_rng(seed).permutation(len(data))[:count]
-    return replace(data, inputs=data.inputs[pick], labels=None if data.labels is None else data.labels[pick])
+    return data.pick(np.random.default_rng(seed).permutation(len(data))[:count])
 
 
 def _labels(data: Dataset) -> NDArray[np.int64]:
@@ -224,12 +225,12 @@ def _augment(names: list[str]) -> Augment | None:
     return change
 
 
-def _penalty(plan: Plan, network: QatNetwork, teacher: QatNetwork) -> Penalty | None:
+def _penalty(plan: Plan, network: QatNetwork, teacher: QatNetwork | None) -> Penalty | None:
     """The terms of the loss beside the course's own, added."""
     terms: list[Penalty] = []
     if plan.outliers is not None:
         terms.append(plan.outliers.regularizer)
-    if plan.attention is not None and plan.attention.distance:
+    if teacher is not None and plan.attention is not None and plan.attention.distance:
         from hwsim.quant.qat.attention import attention_distance
 
         terms.append(attention_distance(network, teacher, plan.attention.distance))
