@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ from hwsim.errors import DataError
 from hwsim.verify.catalog import RtlUnit, array_parameters, pe_parameters
 from hwsim.verify.simulator import SIMULATORS, Design, build, simulate
 
+T = TypeVar("T")
 Codes = NDArray[np.uint8]
 Sums = NDArray[Any]
 """int32, or int64 where a sum is wider than 32 bits."""
@@ -229,10 +230,8 @@ def _compiled(
 
     parts = min(chains, os.cpu_count() or 1) if wave is None and chains * folds * m >= LONG_JOB else 1
     if parts > 1:
-        cuts = [chains * at // parts for at in range(parts + 1)]
         build(array.sim, array.array_design())  # once, before the parts want it
-        with ThreadPoolExecutor(parts) as pool:
-            found = list(pool.map(run, (slice(*cut) for cut in pairwise(cuts))))
+        found = in_parts(run, chains, parts)
         if all(done and not stray and len(ended) for _, _, ended, stray, done in found):
             begins, ends, now = [], [], found[0][1][0]
             for _, began, ended, _, _ in found:
@@ -242,6 +241,13 @@ def _compiled(
             return np.concatenate([part[0] for part in found]), np.concatenate(begins), np.concatenate(ends), 0, True
     whole: tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.int64], int, bool] = run(slice(0, chains))
     return whole
+
+
+def in_parts(run: Callable[[slice], T], count: int, parts: int) -> list[T]:
+    """``run`` of equal parts of ``count`` things at the same time, in order; compiled arrays let go of Python."""
+    cuts = pairwise(count * at // parts for at in range(parts + 1))
+    with ThreadPoolExecutor(parts) as pool:
+        return list(pool.map(run, (slice(*cut) for cut in cuts)))
 
 
 def run_replay(

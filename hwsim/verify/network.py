@@ -6,8 +6,6 @@ import fnmatch
 import os
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +15,7 @@ from hwsim.errors import DataError, ModelError, unknown
 from hwsim.numerics import mma
 from hwsim.verify.catalog import rtl_unit
 from hwsim.verify.compare import fold_cycles
-from hwsim.verify.drive import Array
+from hwsim.verify.drive import Array, in_parts
 from hwsim.verify.matmul import matmul_on
 from hwsim.verify.result import CheckRow, VerifyReport
 from hwsim.verify.simulator import need_simulator
@@ -55,9 +53,7 @@ def rtl_products(
             mine = {name: held[cut] if name == "a_scale" else held for name, held in scales.items()}
             return matmul_on(array, a[cut], b, None if c is None else c[cut], **mine)[0]
 
-        edges = [len(a) * at // parts for at in range(parts + 1)]
-        with ThreadPoolExecutor(parts) as pool:
-            return np.concatenate(list(pool.map(part, (slice(*cut) for cut in pairwise(edges)))))
+        return np.concatenate(in_parts(part, len(a), parts))
 
     return dict.fromkeys(names, product)
 
