@@ -255,16 +255,8 @@ def main() -> None:
     parser.add_argument("--resume", type=Path, help="leave out the products of this gemm.csv")
     asked = parser.parse_args()
     asked.out.mkdir(exist_ok=True, parents=True)
-    torch.backends.cuda.matmul.allow_tf32 = True
-    pynvml.nvmlInit()
-    device = pynvml.nvmlDeviceGetHandleByIndex(0)
     began = time.perf_counter()
-    torch.zeros(1, device="cuda")
-    time.sleep(1)
-    idle_w = pynvml.nvmlDeviceGetPowerUsage(device) / 1e3
-    limit_w = pynvml.nvmlDeviceGetPowerManagementLimit(device) / 1e3
-    name = torch.cuda.get_device_name(0)
-    head = f"# {name}; idle_watts={idle_w}; power_limit={limit_w}; torch={torch.__version__}\n"
+    device, head = card()
     with (
         (asked.out / "nets.csv").open("w") as nets_file,
         (asked.out / "gemm.csv").open("w") as gemm_file,
@@ -279,6 +271,19 @@ def main() -> None:
             print(problem)
         write_products(asked.suite, device, gemm_file, began + asked.seconds, asked.resume, asked.window)
     print(f"{time.perf_counter() - began:.0f} s")
+
+
+def card() -> tuple[Any, str]:
+    """The first GPU, as NVML knows it, after a second at rest; and the line that says in a file what it is."""
+    torch.backends.cuda.matmul.allow_tf32 = True
+    pynvml.nvmlInit()
+    device = pynvml.nvmlDeviceGetHandleByIndex(0)
+    torch.zeros(1, device="cuda")
+    time.sleep(1)
+    idle_w = pynvml.nvmlDeviceGetPowerUsage(device) / 1e3
+    limit_w = pynvml.nvmlDeviceGetPowerManagementLimit(device) / 1e3
+    name = torch.cuda.get_device_name(0)
+    return device, f"# {name}; idle_watts={idle_w}; power_limit={limit_w}; torch={torch.__version__}\n"
 
 
 def write_products(suite: str, device: Any, stream: TextIO, until: float, known: Path | None, window_s: float) -> None:

@@ -186,21 +186,12 @@ def main() -> None:
     parser.add_argument("--window", type=float, default=0.6, help="seconds that a row is timed")
     asked = parser.parse_args()
     import measure_gpu
-    import pynvml
     import torch
 
     asked.out.mkdir(exist_ok=True, parents=True)
     measure_gpu.WARM_S = asked.warm
-    torch.backends.cuda.matmul.allow_tf32 = True
-    pynvml.nvmlInit()
-    device = pynvml.nvmlDeviceGetHandleByIndex(0)
     began = time.perf_counter()
-    torch.zeros(1, device="cuda")
-    time.sleep(1)
-    idle_w = pynvml.nvmlDeviceGetPowerUsage(device) / 1e3
-    limit_w = pynvml.nvmlDeviceGetPowerManagementLimit(device) / 1e3
-    name = torch.cuda.get_device_name(0)
-    head = f"# {name}; idle_watts={idle_w}; power_limit={limit_w}; torch={torch.__version__}\n"
+    device, head = measure_gpu.card()
     names = ("survey", "gemm", "nets", "kernels")
     streams = {part: (asked.out / f"{part}.csv").open("w") for part in names}
     for stream in streams.values():
